@@ -1,0 +1,111 @@
+"""What a channel is: our side of one chat network.
+
+A channel translates and carries. It knows nothing of users, agents or storage: it hands each message in to
+`Receive`, which decides, and sends what the outbox gives it. Anybody can write one: implement `Channel`,
+run `rookery.channels.conformance.ChannelConformance` over it, and register it in `rookery.channels.registry`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from rookery.messages import InboundMessage, OutboundMessage
+
+
+class Outcome(StrEnum):
+    """What became of a message, as far as its network is concerned."""
+
+    ACCEPTED = "accepted"
+    """Committed and synced. The network may forget it."""
+
+    DUPLICATE = "duplicate"
+    """Seen before; what came of it then stands. The network may forget it."""
+
+    REFUSED = "refused"
+    """Not let in; that is committed too. The network may forget it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The gateway's word on a message. `reason` is for the channel's operator, `turn_id` names the turn."""
+
+    outcome: Outcome
+    reason: str = ""
+    turn_id: str | None = None
+
+
+Receive = Callable[[InboundMessage], Awaitable[Receipt]]
+"""Hands a message to the gateway and waits until what became of it is committed and synced.
+
+Only when this returns may the network be told that the message arrived. Raises `StorageUnavailable` when
+nothing was committed: the network must then offer the message again. Raises `InvalidInput` for what no
+message may be. Calling it again with the same (channel, account, message id) is harmless.
+"""
+
+
+class Ids(StrEnum):
+    """What a sender's id is unique within."""
+
+    NETWORK = "network"
+    """The whole network: the same id on two of our accounts is the same sender."""
+
+    ACCOUNT = "account"
+    """One account of ours: the same id on another account is somebody else."""
+
+
+class Channel(Protocol):
+    """Our side of one network, with all accounts we have there."""
+
+    name: str
+    """The channel's word in addresses and keys: lower-case letters and digits, beginning with a letter."""
+
+    ids: Ids
+
+    chunk_limit: int
+    """The longest text the network takes in one message, in characters; the outbox cuts replies to it."""
+
+    idempotent: bool
+    """Whether the network takes our delivery id as an idempotency key and so drops a second copy itself."""
+
+    async def start(self, receive: Receive) -> None:
+        """Begin to take messages in. Returns when the channel is ready; a task of the channel's own goes on.
+
+        Called once, after the gateway can accept. Raises `ChannelUnavailable` when the network cannot be
+        reached yet, `ConfigError` when the account's settings cannot work.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Take no more messages in, end the channel's tasks, give back its sockets. Sending may stop too."""
+        ...
+
+    async def send(self, message: OutboundMessage) -> str | None:
+        """Deliver one message and return the network's id for it, None when the network has none.
+
+        Called by the outbox, one at a time per chat. Raise `ChannelUnavailable` when trying again later may
+        help, `DeliveryFailed` when it will not. May be called again with the same delivery id after a crash.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What a network's HTTP request is answered with; `problem` becomes RFC 9457 problem details."""
+
+    status: int
+    body: dict[str, object]
+
+
+@runtime_checkable
+class ReceivesHttp(Protocol):
+    """A channel whose network calls us: its messages come by `POST /api/channels/<name>/<account>`."""
+
+    max_body: int
+    """The largest body the channel reads, in bytes; a larger one is answered 413 without being read."""
+
+    async def on_http(self, account: str, headers: dict[str, str], body: bytes) -> HttpReply:
+        """Check, translate and receive one request; header names are lower-case. Never raises for bad input."""
+        ...

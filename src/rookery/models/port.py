@@ -1,0 +1,120 @@
+"""What a model is to us: a request goes in, words and tool calls stream out.
+
+`Model` is the port; `openai.py` speaks to servers, `demo.py` needs nothing. A request names everything it
+needs, the key included: an implementation reads no environment and remembers nothing between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from rookery.messages import MessageEntry, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
+
+
+class PromptMessage:
+    """One message of a prompt, with its encoded wire forms kept beside it.
+
+    The open session owns these objects, so an encoding lives exactly as long as the brain it came from, and
+    the same bytes go out on every call, which is what a provider's prompt cache needs.
+    """
+
+    __slots__ = ("_wire", "entry")
+
+    def __init__(self, entry: MessageEntry) -> None:
+        self.entry = entry
+        self._wire: dict[str, bytes] = {}
+
+    def wire(self, form: str, encode: Callable[[MessageEntry], bytes]) -> bytes:
+        """The entry in the wire format named `form`, encoded once."""
+        encoded = self._wire.get(form)
+        if encoded is None:
+            encoded = self._wire[form] = encode(self.entry)
+        return encoded
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it; `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A provider key on its way to the provider; shows itself nowhere else."""
+
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """One call of one model.
+
+    `instructions` and `history` are the byte-stable prefix; `context` changes from call to call and comes
+    last. `model` is the provider's own name for it. `cache_salt` keeps people apart in the prefix cache of a
+    shared engine (vLLM); None sends none.
+    """
+
+    model: str
+    instructions: str
+    history: Sequence[PromptMessage]
+    context: str = ""
+    tools: Sequence[ToolSpec] = ()
+    key: Key | None = None
+    timeout_seconds: float = 120.0
+    cache_salt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A few more characters of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A few more characters of the model's thoughts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The model is writing a tool call; `name` is known once it has been sent."""
+
+    index: int
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """The whole reply; always the last thing a stream yields, exactly once."""
+
+    content: tuple[TextPart | ThinkingPart | ToolCallPart, ...]
+    stop_reason: StopReason
+    usage: Usage
+
+
+ModelEvent = TextDelta | ThinkingDelta | ToolCallDelta | ModelReply
+
+
+class Model(Protocol):
+    """One provider's models behind one wire format."""
+
+    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+        """Ask once and stream the answer; the last event is the `ModelReply`.
+
+        Never tries again by itself. Raises `ModelError` with the kind that fits, also in mid-stream. Closing
+        the iterator, or cancelling the task that reads it, ends the request at the provider.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back what the client holds. Streams still open end with `ModelError`."""
+        ...
