@@ -26,7 +26,7 @@ class RookeryError(Exception):
     """Something went wrong in Rookery."""
 
     code = "error"
-    """The stable word for this error in problem details, frames and logs."""
+    """The stable word for this error in answers, frames and logs."""
 
     def __init__(self, detail: str | None = None) -> None:
         self.detail = detail if detail is not None else (type(self).__doc__ or "").strip()

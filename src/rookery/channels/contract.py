@@ -107,5 +107,5 @@ class ReceivesHttp(Protocol):
     """The largest body the channel reads, in bytes; a larger one is answered 413 without being read."""
 
     async def on_http(self, account: str, headers: dict[str, str], body: bytes) -> HttpReply:
-        """Check, translate and receive one request; header names are lower-case. Never raises for bad input."""
+        """Check, translate and receive one request; header names are lower-case. Bad input is a reply."""
         ...
