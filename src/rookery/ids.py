@@ -41,9 +41,7 @@ _ULID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 def user_id(text: str) -> UserId:
     """Check a user id. Raises `InvalidId` with a suggestion that fits."""
     if not _PLAIN.fullmatch(text):
-        raise _unfit(
-            "user id", text, "letters, digits, '-' and '_', beginning with a letter or digit, at most 63"
-        )
+        raise _unfit("user id", text, "letters, digits, '-' and '_', beginning with a letter or digit, at most 63")
     if "--" in text:
         raise _unfit("user id", text, "no '--', which separates a person from a friend")
     if text.casefold() in RESERVED_USER_IDS:
@@ -83,9 +81,7 @@ def _unfit(what: str, text: str, rule: str) -> InvalidId:
 
 def _suggest(text: str) -> str | None:
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    candidate = (
-        re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_text)).strip("-_")[:63].rstrip("-_")
-    )
+    candidate = re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_text)).strip("-_")[:63].rstrip("-_")
     if candidate.casefold() in RESERVED_USER_IDS:
         candidate = f"{candidate}-1"
     return candidate or None
