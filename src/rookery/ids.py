@@ -76,7 +76,9 @@ def fresh(now: datetime) -> str:
 def _unfit(what: str, text: str, rule: str) -> InvalidId:
     suggestion = _suggest(text)
     hint = f" Try {suggestion!r}." if suggestion else ""
-    return InvalidId(f"{text!r} is not a {what}: {rule}.{hint}", suggestion=suggestion)
+    return InvalidId(
+        f"{text!r} is not {'an' if what[0] in 'aeio' else 'a'} {what}: {rule}.{hint}", suggestion=suggestion
+    )
 
 
 def _suggest(text: str) -> str | None:
