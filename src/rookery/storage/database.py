@@ -1,0 +1,44 @@
+"""The port: submit a unit of work, await its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+Work = Callable[[Connection], T]
+"""A unit of work: a plain function of a connection, in one transaction of its own.
+
+It may be run more than once before it commits (a batch that failed, a deadlock), so it touches nothing but
+the connection; what it raises undoes it and reaches the caller.
+"""
+
+
+class Database(Protocol):
+    """One database, embedded or served."""
+
+    @property
+    def dialect(self) -> Literal["sqlite", "postgresql"]:
+        """Which of the two kinds of database this is."""
+        ...
+
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+        """Run `work` in one transaction; returns when it is committed and synced.
+
+        Writes commit in the order in which they are submitted. `then` is called in the event loop right after
+        the commit, in that same order, also when the caller has been cancelled meanwhile: it is how others are
+        told of what is now true. Raises what `work` raises, or `StorageUnavailable` when the commit failed;
+        in both cases nothing of it is there.
+        """
+        ...
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one consistent snapshot that holds every write committed before the call."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was submitted, then close. Later calls raise `StorageUnavailable`."""
+        ...

@@ -1,0 +1,234 @@
+"""The embedded database: SQLite, one writer thread with group commit, readers beside it.
+
+Units of work that wait while a commit is being synced are committed together with one sync. When one of a
+batch fails, the batch is undone and each is run alone, so that nobody pays for another's mistake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from rookery.errors import StorageCorrupt, StorageUnavailable
+from rookery.storage.database import Work
+
+T = TypeVar("T")
+
+BATCH = 256
+"""The most units of work one commit carries."""
+
+Connect = Callable[[], Any]
+"""Opens a DBAPI connection; an argument so that tests can put a faulty disk under SQLite."""
+
+
+class SqliteDatabase:
+    """One SQLite file, in WAL mode with `synchronous=FULL`; `path` None keeps it in memory, for tests."""
+
+    dialect: Literal["sqlite"] = "sqlite"
+
+    def __init__(self, path: Path | None, *, readers: int = 2, connect: Connect | None = None) -> None:
+        self._writer = _Worker(_engine(connect or _connector(path)), "rookery-db-writer", write=True)
+        self._reader = self._writer
+        if path is not None:
+            engine = _engine(connect or _connector(path))
+            self._reader = _Worker(engine, "rookery-db-reader", write=False, threads=readers)
+
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+        return await self._writer.submit(work, then)
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._reader.submit(work, None)
+
+    async def close(self) -> None:
+        for worker in {self._writer, self._reader}:
+            await asyncio.to_thread(worker.close)
+
+
+def _connector(path: Path | None) -> Connect:
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path if path is not None else ":memory:", isolation_level=None, check_same_thread=False, timeout=5
+        )
+        connection.executescript(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
+        )
+        return connection
+
+    return connect
+
+
+def _engine(connect: Connect) -> Engine:
+    # AUTOCOMMIT leaves BEGIN and COMMIT to the worker, which needs BEGIN IMMEDIATE.
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Work[Any]
+    then: Callable[[Any], None] | None
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+    ended: bool = False
+
+
+class _Worker:
+    """Threads that run units of work, each on a connection of its own; one thread when they write."""
+
+    def __init__(self, engine: Engine, name: str, *, write: bool, threads: int = 1) -> None:
+        self._engine = engine
+        self._begin = "BEGIN IMMEDIATE" if write else "BEGIN"
+        self._batch = BATCH if write else 1
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def submit(self, work: Work[T], then: Callable[[T], None] | None) -> T:
+        if self._closed:
+            raise StorageUnavailable("The database is closed.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Job(work, then, loop, future))
+        return await future
+
+    def close(self) -> None:
+        self._closed = True
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._engine.dispose()
+
+    def _serve(self) -> None:
+        connection: Connection | None = None
+        while (jobs := self._next()) is not None:
+            try:
+                if connection is None:
+                    connection = self._engine.connect()
+                self._run(connection, jobs)
+            except Exception as error:
+                # No connection, or a commit whose end is unknown. After a failed sync nothing this connection
+                # remembers can be relied on: the file is opened and read anew.
+                _drop(connection)
+                connection = None
+                for job in jobs:
+                    if not job.ended:
+                        job.error = _translate(error)
+            _answer(jobs)
+            del jobs
+        _drop(connection)
+
+    def _next(self) -> list[_Job] | None:
+        first = self._queue.get()
+        if first is None:
+            return None
+        jobs = [first]
+        while len(jobs) < self._batch:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                self._queue.put(None)
+                break
+            jobs.append(job)
+        return jobs
+
+    def _run(self, connection: Connection, jobs: list[_Job]) -> None:
+        """Commit all jobs together, or each alone when one of them fails. Raises when the storage does."""
+        connection.exec_driver_sql(self._begin)
+        for job in jobs:
+            try:
+                job.result = job.work(connection)
+            except BaseException as error:
+                if _is_storage_failure(error):
+                    raise
+                if _in_transaction(connection):
+                    connection.exec_driver_sql("ROLLBACK")
+                if len(jobs) > 1:
+                    for single in jobs:
+                        self._run(connection, [single])
+                else:
+                    job.error, job.ended = error, True
+                return
+        connection.exec_driver_sql("COMMIT")
+        for job in jobs:
+            job.ended = True
+
+
+def _in_transaction(connection: Connection) -> bool:
+    driver = connection.connection.driver_connection
+    return bool(driver is not None and driver.in_transaction)
+
+
+def _drop(connection: Connection | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(DBAPIError, sqlite3.Error):
+            connection.invalidate()
+            connection.close()
+
+
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PASSING = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOMEM,
+}
+
+
+def _is_storage_failure(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) and isinstance(_translate(error), StorageUnavailable)
+
+
+def _translate(error: BaseException) -> BaseException:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    # The lower byte is the primary result code (sqlite.org/rescode.html).
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code in _CORRUPT:
+        return StorageCorrupt(f"The database cannot be read: {cause}. Restore it from a backup.")
+    if code in _PASSING or isinstance(cause, OSError):
+        return StorageUnavailable(f"The database cannot be used at the moment: {cause}.")
+    return error
+
+
+def _answer(jobs: list[_Job]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, answered in by_loop.items():
+        # A loop that is gone belonged to a gateway torn down; what was committed is found at the next start.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, answered)
+
+
+def _resolve(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.error is not None:
+            if not job.future.done():
+                job.future.set_exception(job.error)
+            continue
+        if job.then is not None:
+            job.then(job.result)
+        if not job.future.done():
+            job.future.set_result(job.result)
