@@ -1,0 +1,53 @@
+"""Who is asking. An actor is always an argument, made where the message or request came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from rookery.ids import UserId
+from rookery.messages import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user, in any role."""
+
+    user_id: UserId
+    admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A sender let in to a shared agent without being a user."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever holds the host: the command line, through the socket of this home."""
+
+
+Actor = Member | Guest | Operator
+
+
+def principal(actor: Actor) -> str:
+    """The actor as one word, the same for the same actor and different for any two others.
+
+    User ids hold no ':'; of an address only the last part may, so nothing can be mistaken for anything else.
+    """
+    match actor:
+        case Member(user_id=user_id):
+            return f"user:{user_id}"
+        case Guest(address=address):
+            return f"guest:{address.channel}:{len(address.account)}:{address.account}:{address.sender}"
+        case Operator():
+            return "operator"
+        case _:
+            assert_never(actor)
+
+
+def actor_from(user_id: UserId | None, admin: bool, address: Address) -> Actor:
+    """The actor behind an address: the user it belongs to, or a guest."""
+    return Guest(address) if user_id is None else Member(user_id, admin)

@@ -1,0 +1,192 @@
+"""Agents: who answers. A person's own, or a shared one that somebody sponsors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from rookery.errors import Conflict, InvalidInput, NotFound
+from rookery.ids import AgentId, UserId, agent_id, fold
+from rookery.users import people, tables
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One brain's settings. Exactly one of `owner` and `sponsor` is set; `model` None means the default."""
+
+    id: AgentId
+    name: str
+    owner: UserId | None
+    sponsor: UserId | None
+    persona: str
+    model: str | None
+    configured: bool
+    enabled: bool
+    created_at: datetime
+
+    @property
+    def shared(self) -> bool:
+        """Whether several people may talk to it."""
+        return self.owner is None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredAgent:
+    """A shared agent as `rookery.yaml` describes it."""
+
+    id: AgentId
+    name: str | None
+    sponsor: UserId
+    persona: str
+    model: str | None
+
+
+_by_id = select(tables.agents).where(tables.agents.c.id == bindparam("id"))
+_a = tables.agents.c
+
+
+def get_agent(connection: Connection, id: AgentId) -> Agent:
+    """One agent by the exact id. Raises `NotFound`."""
+    row = connection.execute(_by_id, {"id": id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no agent {id!r}.")
+    return _from_row(row)
+
+
+def list_agents(connection: Connection, owner: UserId | None = None) -> list[Agent]:
+    """All agents, or one person's, by id."""
+    query = select(tables.agents).order_by(_a.id)
+    if owner is not None:
+        query = query.where(_a.owner == owner)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def add_shared_agent(
+    connection: Connection,
+    id: str,
+    *,
+    sponsor: UserId,
+    name: str | None,
+    now: datetime,
+    persona: str = "",
+    model: str | None = None,
+    configured: bool = False,
+) -> Agent:
+    """Add an agent that several people may be let in to. Raises `InvalidId`, `NotFound` or `Conflict`."""
+    checked = agent_id(id)
+    if "--" in checked:
+        raise InvalidInput(f"{id!r} cannot be a shared agent's id: '--' is for friends and spaces.")
+    people.get_user(connection, sponsor)
+    taken = connection.execute(select(_a.id).where(_a.id_folded == fold(checked))).scalar()
+    if taken is not None:
+        raise Conflict(f"There is already an agent {taken!r}; choose another id.")
+    connection.execute(
+        insert(tables.agents).values(
+            id=checked,
+            id_folded=fold(checked),
+            name=name or checked,
+            owner=None,
+            sponsor=sponsor,
+            persona=persona,
+            model=model,
+            configured=configured,
+            enabled=True,
+            created_at=now,
+        )
+    )
+    return get_agent(connection, checked)
+
+
+def sync_configured_agents(connection: Connection, wanted: Iterable[ConfiguredAgent], *, now: datetime) -> None:
+    """Make the shared agents of the configuration those of the store; one that left the file is disabled.
+
+    Raises `NotFound` when a sponsor is not a user, `Conflict` when an id is a person's agent.
+    """
+    present = {row.id: _from_row(row) for row in connection.execute(select(tables.agents))}
+    listed = list(wanted)
+    for item in listed:
+        known = present.get(item.id)
+        if known is None:
+            add_shared_agent(
+                connection,
+                item.id,
+                sponsor=item.sponsor,
+                name=item.name,
+                persona=item.persona,
+                model=item.model,
+                configured=True,
+                now=now,
+            )
+        elif not known.shared:
+            raise Conflict(
+                f"agents.list names {item.id!r}, which is {known.owner!r}'s own agent; choose another id."
+            )
+        else:
+            people.get_user(connection, item.sponsor)
+            connection.execute(
+                update(tables.agents)
+                .where(_a.id == item.id)
+                .values(
+                    name=item.name or item.id,
+                    sponsor=item.sponsor,
+                    persona=item.persona,
+                    model=item.model,
+                    configured=True,
+                    enabled=True,
+                )
+            )
+    gone = {id for id, known in present.items() if known.configured} - {item.id for item in listed}
+    for id in gone:
+        connection.execute(update(tables.agents).where(_a.id == id).values(enabled=False))
+
+
+def set_model(connection: Connection, id: AgentId, model: str | None) -> Agent:
+    """Choose the agent's model, None for the default. Raises `NotFound`."""
+    get_agent(connection, id)
+    connection.execute(update(tables.agents).where(_a.id == id).values(model=model))
+    return get_agent(connection, id)
+
+
+_g = tables.key_grants.c
+_granted = select(_g.shared_key).where(_g.agent_id == bindparam("id")).order_by(_g.granted_at, _g.shared_key)
+
+
+def grant_key(connection: Connection, id: AgentId, shared_key: str, *, now: datetime) -> None:
+    """Let the agent use a shared key, from its next call on. Raises `NotFound` for an unknown agent."""
+    get_agent(connection, id)
+    if shared_key not in granted_keys(connection, id):
+        connection.execute(insert(tables.key_grants).values(agent_id=id, shared_key=shared_key, granted_at=now))
+
+
+def ungrant_key(connection: Connection, id: AgentId, shared_key: str) -> None:
+    """Take a shared key back, from the next call on. Raises `NotFound` when it was not granted."""
+    if (
+        connection.execute(
+            delete(tables.key_grants).where(_g.agent_id == id, _g.shared_key == shared_key)
+        ).rowcount
+        == 0
+    ):
+        raise NotFound(f"The shared key {shared_key!r} is not granted to {id!r}.")
+
+
+def granted_keys(connection: Connection, id: AgentId) -> list[str]:
+    """The shared keys an agent may use, in the order in which they were granted."""
+    return list(connection.execute(_granted, {"id": id}).scalars())
+
+
+def _from_row(row: Row[Any]) -> Agent:
+    return Agent(
+        id=AgentId(row.id),
+        name=row.name,
+        owner=None if row.owner is None else UserId(row.owner),
+        sponsor=None if row.sponsor is None else UserId(row.sponsor),
+        persona=row.persona,
+        model=row.model,
+        configured=row.configured,
+        enabled=row.enabled,
+        created_at=row.created_at,
+    )
