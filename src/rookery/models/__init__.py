@@ -1,11 +1,13 @@
 """The models: one port, and the clients behind it."""
 
 from rookery.models.port import (
+    INVALID_ARGUMENTS,
     Key,
     Model,
     ModelEvent,
     ModelReply,
     ModelRequest,
+    ModelStream,
     PromptMessage,
     TextDelta,
     ThinkingDelta,
@@ -14,11 +16,13 @@ from rookery.models.port import (
 )
 
 __all__ = [
+    "INVALID_ARGUMENTS",
     "Key",
     "Model",
     "ModelEvent",
     "ModelReply",
     "ModelRequest",
+    "ModelStream",
     "PromptMessage",
     "TextDelta",
     "ThinkingDelta",

@@ -6,11 +6,17 @@ needs, the key included: an implementation reads no environment and remembers no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rookery.messages import MessageEntry, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
+
+INVALID_ARGUMENTS = "invalidArguments"
+"""The one key of a tool call's arguments when the model wrote something that is not a JSON object.
+
+Its value is what the model wrote; whoever runs tools answers such a call with `ToolRetry`.
+"""
 
 
 class PromptMessage:
@@ -54,9 +60,12 @@ class Key:
 class ModelRequest:
     """One call of one model.
 
-    `instructions` and `history` are the byte-stable prefix; `context` changes from call to call and comes
-    last. `model` is the provider's own name for it. `cache_salt` keeps people apart in the prefix cache of a
-    shared engine (vLLM); None sends none.
+    `instructions` and `history` are the byte-stable prefix. `context` is what changes from turn to turn: it is
+    added after the words of the last user message, so that everything before it stays a stable prefix, and so
+    do the tool calls and results after it as long as the turn keeps its context.
+
+    `model` is the provider's own name for it. `timeout_seconds` bounds the call from here to its last byte.
+    `cache_salt` keeps people apart in the prefix cache of a shared engine (vLLM); None sends none.
     """
 
     model: str
@@ -71,21 +80,21 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A few more characters of the reply."""
+    """Some more characters of the reply."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A few more characters of the model's thoughts."""
+    """Some more characters of the model's thoughts."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """The model is writing a tool call; `name` is known once it has been sent."""
+    """The model is writing its `index`-th tool call, from 0; `name` is known once it has been sent."""
 
     index: int
     name: str | None
@@ -103,15 +112,19 @@ class ModelReply:
 
 ModelEvent = TextDelta | ThinkingDelta | ToolCallDelta | ModelReply
 
+ModelStream = AsyncGenerator[ModelEvent, None]
+"""One answer while it is written. Read it inside `contextlib.aclosing`, so that leaving early hangs up at once."""
+
 
 class Model(Protocol):
     """One provider's models behind one wire format."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: ModelRequest) -> ModelStream:
         """Ask once and stream the answer; the last event is the `ModelReply`.
 
-        Never tries again by itself. Raises `ModelError` with the kind that fits, also in mid-stream. Closing
-        the iterator, or cancelling the task that reads it, ends the request at the provider.
+        The text deltas joined are the reply's text, likewise the thinking deltas; what arrives together may be
+        one delta. Never tries again by itself. Raises `ModelError` with the kind that fits, also in
+        mid-stream. Closing the stream, or cancelling the task that reads it, ends the request at the provider.
         """
         ...
 

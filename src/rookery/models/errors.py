@@ -1,0 +1,235 @@
+"""What a server's error answer means: one of our kinds, how long to wait, and words fit for a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from rookery.errors import ModelError, ModelErrorKind
+
+Kind = ModelErrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """What an error's words may never hold: the key, and anything of the prompt, which servers like to quote."""
+
+    secret: str | None
+    prompt: bytes
+    """The messages as they were sent, in JSON."""
+
+    def clean(self, words: str) -> str:
+        """The first 200 characters of a server's words, with key and prompt taken out."""
+        if self.secret:
+            words = words.replace(self.secret, "…")
+        words = _KEY_LIKE.sub("…", _plain_spaces(words))[:_LONGEST_DETAIL]
+        prompt = _plain_spaces(self.prompt.decode())
+        hidden = [False] * len(words)
+        for start in range(len(words) - _QUOTED + 1):
+            run = words[start : start + _QUOTED]
+            if msgspec.json.encode(run)[1:-1].decode() in prompt:
+                hidden[start : start + _QUOTED] = [True] * _QUOTED
+        kept = "".join("\0" if hide else char for char, hide in zip(words, hidden, strict=True))
+        return re.sub("\0+", "…", kept)
+
+
+def error_of_answer(
+    who: str,
+    status: int,
+    header: Callable[[str], str | None],
+    body: bytes,
+    *,
+    private: Private,
+    now: Callable[[], datetime],
+) -> ModelError:
+    """The error that an HTTP answer other than 2xx stands for; `who` is the provider's name for the log."""
+    if 300 <= status < 400:
+        return ModelError(
+            Kind.GARBAGE, f"{who} answers with a redirect ({status}); set baseUrl to where it leads."
+        )
+    try:
+        said: object = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = None
+    wait = _retry_after(header, now) if status in {429, 503, 529} or status >= 500 else None
+    return _error(who, status, said, private, wait)
+
+
+def error_of_object(who: str, said: object, *, private: Private) -> ModelError:
+    """The error that an error object inside a 200 answer stands for."""
+    return _error(who, 200, said, private, None)
+
+
+def _error(who: str, status: int, said: object, private: Private, wait: float | None) -> ModelError:
+    facts = _facts(said)
+    if status == 200 and facts.status is not None:
+        status = facts.status
+    kind = _kind(status, facts)
+    if kind in {Kind.RATE_LIMITED, Kind.OVERLOADED}:
+        wait = wait if wait is not None else _hinted_wait(facts)
+    else:
+        wait = None
+    detail = f"{who} answered {status}" if status != 200 else f"{who} broke off with an error"
+    words = private.clean(facts.message)
+    if words:
+        detail += f": {words}"
+    elif status == 404:
+        detail += " without saying why; does baseUrl end with what the API's paths begin after, usually /v1?"
+    return ModelError(kind, detail, retry_after=wait)
+
+
+class _Detail(Struct):
+    msg: str = ""
+    retry_delay: Any = msgspec.field(name="retryDelay", default=None)
+
+
+class _Said(Struct):
+    """An error object, whoever wrote it. The types are ours to check: an odd field must not hide the others."""
+
+    error: Any = None
+    message: Any = None
+    code: Any = None
+    type: Any = None
+    status: Any = None
+    detail: Any = None
+    details: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What an error object tells; `labels` are its code, type and status in lower case."""
+
+    message: str = ""
+    labels: str = ""
+    status: int | None = None
+    wait: str = ""
+
+
+def _facts(said: object) -> _Facts:
+    if isinstance(said, str):
+        return _Facts(message=said)
+    try:
+        # Google's endpoint wraps its error in a list.
+        fields = msgspec.convert(said, _Said) if isinstance(said, dict) else msgspec.convert(said, list[_Said])[0]
+    except (msgspec.ValidationError, IndexError):
+        return _Facts()
+    if fields.error is not None:
+        return _facts(fields.error)
+    if fields.detail is not None:
+        return _Facts(
+            message=fields.detail if isinstance(fields.detail, str) else _first_detail(fields.detail).msg
+        )
+    delay = _first_detail(fields.details, lambda detail: detail.retry_delay is not None).retry_delay
+    return _Facts(
+        message=fields.message if isinstance(fields.message, str) else "",
+        labels=f"{fields.code} {fields.type} {fields.status}".lower(),
+        status=fields.code if isinstance(fields.code, int) and 400 <= fields.code < 600 else None,
+        wait=delay if isinstance(delay, str) else "",
+    )
+
+
+def _first_detail(details: object, wanted: Callable[[_Detail], bool] = lambda _: True) -> _Detail:
+    # FastAPI's validation errors carry the whole input beside `msg`; nothing else of them is taken.
+    try:
+        return next(filter(wanted, msgspec.convert(details, list[_Detail])), _Detail())
+    except msgspec.ValidationError:
+        return _Detail()
+
+
+def _kind(status: int, facts: _Facts) -> ModelErrorKind:
+    for kind, labels in _BY_LABEL:
+        if any(label in facts.labels for label in labels):
+            return kind
+    if status in {200, 400, 413, 422, 500}:
+        message = facts.message.lower()
+        for kind, phrases in _BY_PHRASE:
+            if any(phrase in message for phrase in phrases):
+                return kind
+    by_status = _BY_STATUS.get(status)
+    if by_status is not None:
+        return by_status
+    return Kind.BAD_REQUEST if 400 <= status < 500 else Kind.OVERLOADED
+
+
+def _retry_after(header: Callable[[str], str | None], now: Callable[[], datetime]) -> float | None:
+    milliseconds = header("Retry-After-Ms")
+    if milliseconds is not None and _NUMBER.fullmatch(milliseconds.strip()):
+        return float(milliseconds) / 1000
+    value = header("Retry-After")
+    if value is None:
+        return None
+    if _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, when.timestamp() - now().timestamp())
+
+
+def _hinted_wait(facts: _Facts) -> float | None:
+    hint = _WAIT.search(facts.wait) or _WAIT_HINT.search(facts.message)
+    if hint is None:
+        return None
+    minutes, amount, unit = hint.group("minutes"), hint.group("amount"), hint.group("unit")
+    seconds = float(amount) / 1000 if unit == "ms" else float(amount)
+    return seconds + 60 * float(minutes or 0)
+
+
+def _plain_spaces(text: str) -> str:
+    """The text with each run of white space, written out or escaped, as one space."""
+    return " ".join(_ESCAPED_SPACE.sub(" ", text).split())
+
+
+_LONGEST_DETAIL = 200
+_ESCAPED_SPACE = re.compile(r"\\[nrt]")
+_QUOTED = 10  # the shortest run of characters that counts as quoted from the prompt
+_KEY_LIKE = re.compile(
+    r"\b(?:sk|rk|pk|gsk|xai|key|AIza)[-_]?[A-Za-z0-9*_.-]{8,}|\b[A-Za-z0-9]*\*{4,}[A-Za-z0-9*]*"
+)
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_WAIT = re.compile(r"(?:(?P<minutes>\d{1,4})m(?!s)\s*)?(?P<amount>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>ms|s)?")
+_WAIT_HINT = re.compile(r"(?:try again|retry)\s+(?:in|after)\s+" + _WAIT.pattern, re.IGNORECASE)
+
+_BY_LABEL: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
+    (Kind.NO_CREDIT, ("insufficient_quota", "insufficient_balance", "insufficient_credit", "billing")),
+    (Kind.CONTEXT_TOO_LONG, ("context_length", "exceed_context_size", "context_window", "string_above_max")),
+    (Kind.CONTENT_REFUSED, ("content_filter", "content_policy", "moderation", "responsibleai")),
+    (Kind.WRONG_KEY, ("api_key", "authentication", "unauthorized", "permission")),
+    (Kind.UNKNOWN_MODEL, ("model_not_found", "notfounderror", "not_found_error")),
+    (Kind.RATE_LIMITED, ("rate_limit", "too_many_requests", "resource_exhausted")),
+    (Kind.OVERLOADED, ("overloaded", "unavailable", "server_error", "internalservererror")),
+)
+_BY_PHRASE: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
+    (
+        Kind.CONTEXT_TOO_LONG,
+        (
+            "context length",
+            "context size",
+            "context window",
+            "too many tokens",
+            "prompt is too long",
+            "input is too long",
+            "reduce the length",
+            "maximum number of tokens",
+        ),
+    ),
+    (Kind.NO_CREDIT, ("credit balance", "insufficient credit", "insufficient balance")),
+    (Kind.WRONG_KEY, ("api key",)),
+)
+_BY_STATUS: dict[int, ModelErrorKind] = {
+    401: Kind.WRONG_KEY,
+    402: Kind.NO_CREDIT,
+    403: Kind.WRONG_KEY,
+    404: Kind.UNKNOWN_MODEL,
+    408: Kind.TIMED_OUT,
+    413: Kind.CONTEXT_TOO_LONG,
+    429: Kind.RATE_LIMITED,
+}

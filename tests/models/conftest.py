@@ -1,0 +1,32 @@
+"""A real endpoint on the loopback, the real way out, and the client between them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from rookery.models.openai import OpenAIModel
+from rookery.outbound import Outbound
+from tests.models.prompts import NOON
+from tests.support.fake_openai import FakeOpenAI
+
+
+@pytest.fixture
+async def fake() -> AsyncGenerator[FakeOpenAI, None]:
+    fake = FakeOpenAI()
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+async def outbound() -> AsyncGenerator[Outbound, None]:
+    outbound = Outbound()
+    yield outbound
+    await outbound.close()
+
+
+@pytest.fixture
+async def openai(fake: FakeOpenAI, outbound: Outbound) -> OpenAIModel:
+    return OpenAIModel(outbound, fake.base_url, name="house", now=lambda: NOON)

@@ -1,0 +1,271 @@
+"""Each way a call can fail, told apart through the real client from a real endpoint."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+
+import msgspec
+import pytest
+
+from rookery.errors import ModelError, ModelErrorKind
+from rookery.models import ModelRequest
+from rookery.models.openai import OpenAIModel
+from rookery.outbound import Outbound
+from tests.models.prompts import NOON, ask, heard, user, with_key
+from tests.support.fake_openai import JSON, Canned, FakeOpenAI
+
+Kind = ModelErrorKind
+
+
+async def failure(model: OpenAIModel, request: ModelRequest) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await heard(model, request)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        ("400", Kind.BAD_REQUEST),
+        ("401", Kind.WRONG_KEY),
+        ("402", Kind.NO_CREDIT),
+        ("403", Kind.WRONG_KEY),
+        ("404", Kind.UNKNOWN_MODEL),
+        ("429", Kind.RATE_LIMITED),
+        ("500", Kind.OVERLOADED),
+        ("502", Kind.OVERLOADED),
+        ("529", Kind.OVERLOADED),
+        ("307", Kind.GARBAGE),
+        ("context-too-long", Kind.CONTEXT_TOO_LONG),
+        ("garbage-html", Kind.GARBAGE),
+        ("garbage-sse", Kind.GARBAGE),
+        ("error-in-stream", Kind.OVERLOADED),
+        ("break-mid-stream", Kind.BROKEN_OFF),
+        ("end-mid-stream", Kind.BROKEN_OFF),
+        ("close-at-once", Kind.BROKEN_OFF),
+    ],
+)
+async def test_each_failure_has_its_kind(openai: OpenAIModel, behaviour: str, kind: ModelErrorKind) -> None:
+    """The person is told what happened, and whoever can mend it knows that it is them."""
+    error = await failure(openai, ask(behaviour))
+
+    assert kind is error.kind
+    assert error.detail.startswith("house ")
+
+
+def said(**fields: object) -> bytes:
+    return msgspec.json.encode(fields)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (
+            429,
+            said(error={"message": "You exceeded your current quota", "type": "insufficient_quota"}),
+            Kind.NO_CREDIT,
+        ),
+        (400, said(error={"message": "Your credit balance is too low", "type": "x"}), Kind.NO_CREDIT),
+        # llama.cpp
+        (
+            400,
+            said(
+                error={
+                    "code": 400,
+                    "message": "the request exceeds the available context size, try increasing it",
+                    "type": "exceed_context_size_error",
+                    "n_prompt_tokens": 9000,
+                    "n_ctx": 4096,
+                }
+            ),
+            Kind.CONTEXT_TOO_LONG,
+        ),
+        # vLLM, before and after its errors were wrapped
+        (
+            400,
+            said(
+                object="error",
+                message="This model's maximum context length is 4096 tokens. However, you requested 5000 tokens",
+                type="BadRequestError",
+                param=None,
+                code=400,
+            ),
+            Kind.CONTEXT_TOO_LONG,
+        ),
+        (
+            404,
+            said(error={"message": "The model `x` does not exist.", "type": "NotFoundError", "code": 404}),
+            Kind.UNKNOWN_MODEL,
+        ),
+        # Ollama
+        (
+            404,
+            said(error={"message": "model 'x' not found", "type": "api_error", "code": None}),
+            Kind.UNKNOWN_MODEL,
+        ),
+        (500, said(error="llama runner process has terminated"), Kind.OVERLOADED),
+        # Google's endpoint wraps its error in a list
+        (
+            400,
+            b'[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT"}}]',
+            Kind.WRONG_KEY,
+        ),
+        (400, said(error={"message": "filtered", "code": "content_filter"}), Kind.CONTENT_REFUSED),
+        (422, said(detail=[{"loc": ["body"], "msg": "field required", "input": "a secret"}]), Kind.BAD_REQUEST),
+        (413, b"too large", Kind.CONTEXT_TOO_LONG),
+        (408, b"", Kind.TIMED_OUT),
+        (503, b"<html>busy</html>", Kind.OVERLOADED),
+        (418, b"\xff\x00", Kind.BAD_REQUEST),
+        (400, b'{"error":{"message":7,"code":[],"type":{}},"detail":null}', Kind.BAD_REQUEST),
+    ],
+)
+async def test_servers_say_it_in_many_ways(
+    openai: OpenAIModel, fake: FakeOpenAI, status: int, body: bytes, kind: ModelErrorKind
+) -> None:
+    """The body decides where the status alone would mislead."""
+    fake.serve("m", Canned((body,), status=status, content_type=JSON))
+    error = await failure(openai, ask("m"))
+
+    assert kind is error.kind
+    assert "a secret" not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind"),
+    [
+        (b'data: {"error":{"message":"slow down","type":"rate_limit_error"}}\n\n', Kind.RATE_LIMITED),
+        (b'data: {"error":{"message":"context window exceeded","code":400}}\n\n', Kind.CONTEXT_TOO_LONG),
+        (b'data: {"object":"error","message":"bad","type":"BadRequestError","code":400}\n\n', Kind.BAD_REQUEST),
+        (b'data: {"error":{"message":"whatever"}}', Kind.OVERLOADED),
+        (b'error: {"code":500,"message":"slot failed","type":"server_error"}\n\n', Kind.OVERLOADED),
+    ],
+)
+async def test_an_error_inside_the_stream_has_its_kind(
+    openai: OpenAIModel, fake: FakeOpenAI, stream: bytes, kind: ModelErrorKind
+) -> None:
+    """The status was 200 long before the server found out."""
+    fake.serve("m", Canned((stream,)))
+
+    assert kind is (await failure(openai, ask("m"))).kind
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "seconds"),
+    [
+        ({"Retry-After": "7"}, "", 7.0),
+        ({"Retry-After": "1.5"}, "", 1.5),
+        ({"Retry-After-Ms": "250", "Retry-After": "1"}, "", 0.25),
+        ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, "", 30.0),
+        ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, "", 0.0),
+        ({"Retry-After": "soon"}, "", None),
+        ({}, "Rate limit reached. Please try again in 20ms. Visit us.", 0.02),
+        ({}, "Please try again in 6m0s.", 360.0),
+        ({}, "Please retry after 12 seconds", 12.0),
+        ({}, "Too fast.", None),
+    ],
+)
+async def test_how_long_to_wait_is_read_where_it_stands(
+    openai: OpenAIModel, fake: FakeOpenAI, headers: dict[str, str], message: str, seconds: float | None
+) -> None:
+    """In a header as seconds or a date, or in the words."""
+    body = said(error={"message": message, "type": "rate_limit_error"})
+    fake.serve("m", Canned((body,), status=429, content_type=JSON, headers=headers))
+
+    assert seconds == (await failure(openai, ask("m"))).retry_after
+
+
+async def test_a_silent_server_times_out(openai: OpenAIModel) -> None:
+    """The deadline is of the whole call, whatever the server does or does not."""
+    assert Kind.TIMED_OUT is (await failure(openai, ask("hang", timeout_seconds=0.05))).kind
+
+
+async def test_a_server_that_stops_talking_times_out(openai: OpenAIModel) -> None:
+    """The deadline holds in mid-stream too."""
+    assert Kind.TIMED_OUT is (await failure(openai, ask("slow", timeout_seconds=0.05))).kind
+
+
+async def test_silence_has_a_limit_of_its_own(fake: FakeOpenAI, outbound: Outbound) -> None:
+    """A stream that stalls is given up long before its deadline."""
+    model = OpenAIModel(outbound, fake.base_url, name="house", now=lambda: NOON, idle_seconds=0.05)
+
+    assert Kind.TIMED_OUT is (await failure(model, ask("slow"))).kind
+
+
+async def test_nobody_listening_is_unreachable(outbound: Outbound) -> None:
+    """The operator is told which address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        model = OpenAIModel(outbound, f"http://127.0.0.1:{port}/v1", name="house", now=lambda: NOON)
+        error = await failure(model, ask("m"))
+
+    assert Kind.UNREACHABLE is error.kind
+    assert str(port) in error.detail
+
+
+@pytest.mark.parametrize("base_url", ["ftp://127.0.0.1/v1", "not a url", "http://", "http://[::1/v1"])
+async def test_an_address_that_is_none_is_unreachable(outbound: Outbound, base_url: str) -> None:
+    """A typo in the configuration is a clear error and not a crash."""
+    model = OpenAIModel(outbound, base_url, name="house", now=lambda: NOON)
+
+    assert Kind.UNREACHABLE is (await failure(model, ask("m"))).kind
+
+
+async def test_a_server_that_speaks_no_http_is_garbage(fake: FakeOpenAI, openai: OpenAIModel) -> None:
+    """Somebody else listens on that port."""
+    fake.serve("m", Canned((b"hello",), headers={"Content-Length": "x"}))
+
+    assert Kind.GARBAGE is (await failure(openai, ask("m"))).kind
+
+
+async def test_a_reply_larger_than_any_is_garbage(fake: FakeOpenAI, openai: OpenAIModel) -> None:
+    """A plain JSON answer is read whole, up to a limit."""
+    fake.serve("m", Canned((b" " * (9 << 20),), content_type=JSON))
+
+    assert Kind.GARBAGE is (await failure(openai, ask("m"))).kind
+
+
+async def test_an_endless_error_page_is_still_that_error(fake: FakeOpenAI, openai: OpenAIModel) -> None:
+    """The status says enough."""
+    fake.serve("m", Canned((b"x" * 70_000,) * 3, status=401, end="stay"))
+
+    assert Kind.WRONG_KEY is (await failure(openai, ask("m"))).kind
+
+
+async def test_a_compression_bomb_is_garbage(fake: FakeOpenAI, openai: OpenAIModel) -> None:
+    """The limit is of the bytes after unpacking."""
+    bomb = gzip.compress(b" " * (64 << 20))
+    fake.serve("m", Canned((bomb,), content_type=JSON, headers={"Content-Encoding": "gzip"}))
+
+    assert Kind.GARBAGE is (await failure(openai, ask("m"))).kind
+
+
+async def test_a_key_that_no_header_can_carry_is_wrong(openai: OpenAIModel, fake: FakeOpenAI) -> None:
+    """A key pasted with its line break is refused here and never sent."""
+    error = await failure(openai, ask("instant", key=with_key("sk-1\nX-Evil: 1")))
+
+    assert Kind.WRONG_KEY is error.kind
+    assert "sk-1" not in error.detail
+    assert not fake.requests
+
+
+async def test_an_errors_words_hold_neither_key_nor_prompt(openai: OpenAIModel, fake: FakeOpenAI) -> None:
+    """Servers quote what they were sent; the log must not."""
+    key, prompt = "very-secret-0123456789", 'my locker\ncode is "4711" ünd more'
+    message = f"Bad key {key} (sk-proj-abcdef123456), cannot read {prompt}: at line 1. " + "x" * 500
+    fake.serve("m", Canned((said(error={"message": message}),), status=400, content_type=JSON))
+    error = await failure(openai, ask("m", user(prompt), key=with_key(key)))
+
+    assert error.detail.startswith("house answered 400: Bad key … (…), cannot read ")
+    assert not any(word in error.detail for word in (key, "sk-proj", "locker", "4711"))
+    assert len(error.detail) < 250
+    assert key not in repr(error.__dict__)
+
+
+async def test_a_missing_path_hints_at_the_base_url(fake: FakeOpenAI, outbound: Outbound) -> None:
+    """The commonest mistake is a baseUrl without /v1."""
+    fake.serve("m", Canned((b"404 page not found",), status=404, content_type="text/plain"))
+    model = OpenAIModel(outbound, fake.base_url, name="house", now=lambda: NOON)
+
+    assert "/v1" in (await failure(model, ask("m"))).detail
