@@ -11,6 +11,7 @@ from rookery.messages.envelope import (
     Speaker,
 )
 from rookery.messages.transcript import (
+    AnyEntry,
     Entry,
     Header,
     InfoEntry,
@@ -22,6 +23,7 @@ from rookery.messages.transcript import (
     TextPart,
     ThinkingPart,
     ToolCallPart,
+    UnknownEntry,
     Usage,
     decode_entry,
     decode_header,
@@ -31,6 +33,7 @@ from rookery.messages.transcript import (
 
 __all__ = [
     "Address",
+    "AnyEntry",
     "Attachment",
     "Chat",
     "ChatKind",
@@ -49,6 +52,7 @@ __all__ = [
     "TextPart",
     "ThinkingPart",
     "ToolCallPart",
+    "UnknownEntry",
     "Usage",
     "decode_entry",
     "decode_header",

@@ -1,22 +1,26 @@
 """The lines of a transcript, as the contract gives them, and their one JSON form.
 
-A line is one JSON object and a newline. Keys are camelCase, absent values are left out, unknown keys are
-ignored on reading, so that an older Rookery reads what a newer one wrote.
+A line is one JSON object and a newline. Keys are camelCase, absent values are left out; unknown keys are
+ignored on reading and entries of an unknown type are kept as they are, so that an older Rookery reads what a
+newer one wrote.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
 
-from rookery.errors import StorageCorrupt
+from rookery.errors import InvalidInput, StorageCorrupt
 from rookery.ids import AgentId, EntryId, SessionId, TurnId
 
 VERSION = 1
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that says its zone; one that does not could not be compared with the others."""
 
 
 class Role(StrEnum):
@@ -97,7 +101,7 @@ class Header(Struct, frozen=True, tag_field="type", tag="session", rename="camel
     id: SessionId
     session_key: str
     agent_id: AgentId
-    created_at: datetime
+    created_at: Moment
 
 
 class MessageEntry(
@@ -111,7 +115,7 @@ class MessageEntry(
 
     id: EntryId
     parent_id: EntryId | None = None
-    timestamp: datetime
+    timestamp: Moment
     turn_id: TurnId | None = None
     role: Role
     content: tuple[Part, ...]
@@ -122,6 +126,7 @@ class MessageEntry(
     usage: Usage | None = None
     stop_reason: StopReason | None = None
     error: str | None = None
+    error_kind: str | None = None
     tool_call_id: str | None = None
     tool_name: str | None = None
     is_error: bool = False
@@ -135,43 +140,103 @@ class InfoEntry(
 
     id: EntryId
     parent_id: EntryId | None = None
-    timestamp: datetime
+    timestamp: Moment
     turn_id: TurnId | None = None
     title: str | None = None
     label: str | None = None
     tags: tuple[str, ...] | None = None
     status: str | None = None
-    archived_at: datetime | None = None
+    archived_at: Moment | None = None
     archived_reason: str | None = None
     channel_binding: str | None = None
 
 
+class UnknownEntry(Struct, frozen=True, kw_only=True):
+    """An entry of a type that this version does not know: kept in its place, byte for byte, and not read."""
+
+    id: EntryId
+    parent_id: EntryId | None = None
+    timestamp: Moment
+    turn_id: TurnId | None = None
+    type: str
+    line: bytes
+
+
 Entry = MessageEntry | InfoEntry
+
+AnyEntry = Entry | UnknownEntry
+"""What a transcript may hold; only an `Entry` is ever written anew."""
+
+
+class _Outline(Struct, frozen=True, rename="camel"):
+    """What every entry has, whatever its type."""
+
+    type: str
+    id: EntryId
+    timestamp: Moment
+    parent_id: EntryId | None = None
+    turn_id: TurnId | None = None
+
+
+_KNOWN_TYPES = frozenset({"session", "message", "info"})
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
 _entry_decoder = msgspec.json.Decoder(Entry)
+_outline_decoder = msgspec.json.Decoder(_Outline)
 _header_decoder = msgspec.json.Decoder(Header)
 
 
-def encode_line(line: Header | Entry) -> bytes:
-    """One transcript line with its newline; JSON escapes keep every newline of a text inside the line."""
-    return _encoder.encode(line) + b"\n"
+def encode_line(line: Header | AnyEntry) -> bytes:
+    """One transcript line with its newline; JSON escapes keep every newline of a text inside the line.
+
+    Raises `InvalidInput` for text that is no valid Unicode, which no line can hold.
+    """
+    if isinstance(line, UnknownEntry):
+        return line.line + b"\n"
+    try:
+        return _encoder.encode(line) + b"\n"
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"A transcript line holds a lone surrogate, which is no character: {error}.") from None
 
 
 def decode_header(line: bytes) -> Header:
     """Read the first line. Raises `StorageCorrupt` when it is not one."""
     try:
         return _header_decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise StorageCorrupt(f"The first line of a transcript cannot be read: {error}.") from error
 
 
-def decode_entry(line: bytes) -> Entry:
-    """Read any further line. Raises `StorageCorrupt` when it is not one."""
+def decode_entry(line: bytes) -> AnyEntry:
+    """Read any further line, given without its newline. Raises `StorageCorrupt` when it is no entry.
+
+    A line that has what every entry has, but a type this version does not know, is an `UnknownEntry`.
+    """
     try:
         return _entry_decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
+        unknown = _decode_unknown(line)
+        if unknown is not None:
+            return unknown
         raise StorageCorrupt(f"A transcript line cannot be read: {error}.") from error
+
+
+def _decode_unknown(line: bytes) -> UnknownEntry | None:
+    try:
+        outline = _outline_decoder.decode(line)
+    except _UNREADABLE:
+        return None
+    if outline.type in _KNOWN_TYPES:
+        return None
+    return UnknownEntry(
+        id=outline.id,
+        parent_id=outline.parent_id,
+        timestamp=outline.timestamp,
+        turn_id=outline.turn_id,
+        type=outline.type,
+        line=bytes(line),
+    )
 
 
 def text_of(entry: MessageEntry) -> str:

@@ -1,0 +1,93 @@
+"""The few things we ask of a file system, and how: private, never through a link, synced with its directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIRECTORY = 0o700
+
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
+
+_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class FileOps:
+    """The calls a disk fails at; an argument, so that tests can bring a bad disk."""
+
+    write: Callable[[int, bytes], int] = os.write
+    truncate: Callable[[int, int], None] = os.ftruncate
+    sync_data: Callable[[int], None] = _sync_data
+    sync: Callable[[int], None] = os.fsync
+
+
+@contextmanager
+def opened(path: Path | str, flags: int) -> Generator[int]:
+    """The descriptor of one file; closed at the end. Raises `OSError`, also when the last part is a link."""
+    descriptor = os.open(path, flags | _SAFE, PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes, ops: FileOps) -> None:
+    """Write in one call. A short write is a failure like any other: what it left behind is not a line."""
+    written = ops.write(descriptor, data)
+    if written != len(data):
+        raise OSError(f"only {written} of {len(data)} bytes were written")
+
+
+def read_from(descriptor: int, offset: int, end: int) -> bytes:
+    """The bytes from `offset` up to `end`, fewer when the file ends earlier."""
+    parts: list[bytes] = []
+    while offset < end:
+        part = os.pread(descriptor, min(end - offset, 1 << 24), offset)
+        if not part:
+            break
+        parts.append(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def make_directory(path: Path, ops: FileOps) -> None:
+    """Make sure of a directory, private when it is new. Raises `OSError`, also when the path is a link.
+
+    It and its name are on disk when this returns, also when they were made by a process that was killed
+    before it could see to that.
+    """
+    try:
+        path.mkdir(PRIVATE_DIRECTORY)
+    except FileExistsError:
+        pass
+    else:
+        sync_directory(path.parent, ops)
+    sync_directory(path, ops)
+
+
+def sync_directory(path: Path, ops: FileOps) -> None:
+    """Put the names in a directory on disk."""
+    with opened(path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:
+        ops.sync(descriptor)
+
+
+def set_aside(path: Path, word: str) -> Path:
+    """A name beside `path` that is still free: `<name>.<word>-<n>`."""
+    number = 1
+    while True:
+        free = path.with_name(f"{path.name}.{word}-{number}")
+        if not os.path.lexists(free):
+            return free
+        number += 1
+
+
+def is_private(path: Path, *, directory: bool = False) -> bool:
+    """Whether this is a plain file, or a directory, that only its owner can use. Raises `OSError`."""
+    mode = path.lstat().st_mode
+    return (stat.S_ISDIR(mode) if directory else stat.S_ISREG(mode)) and not mode & 0o077

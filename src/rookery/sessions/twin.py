@@ -1,0 +1,101 @@
+"""Transcripts in memory: all that the port promises but that it lasts. For tests and `rookery demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rookery.ids import SessionId
+from rookery.messages import AnyEntry, Header, encode_line
+from rookery.sessions.summary import SessionSummary, begin, fold, read_cursor
+from rookery.sessions.transcripts import (
+    Problem,
+    ProblemKind,
+    Transcript,
+    check_session_id,
+    is_session_id,
+    read_lines,
+)
+
+
+class MemoryTranscripts:
+    """One agent's transcripts, as lines of bytes; `lines` may be looked at, and damaged, by a test."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self.lines: dict[SessionId, list[bytes]] = {}
+        self._ids: dict[SessionId, set[str]] = {}
+
+    async def append(self, session_id: SessionId, header: Header, entries: Sequence[AnyEntry]) -> int:
+        check_session_id(session_id)
+        encoded = [(entry.id, encode_line(entry)) for entry in entries]
+        lines = self.lines.setdefault(session_id, [])
+        ids = self._ids.setdefault(session_id, set())
+        before = sum(map(len, lines))
+        if not lines:
+            lines.append(encode_line(header))
+        for entry_id, line in encoded:
+            if entry_id not in ids:
+                ids.add(entry_id)
+                lines.append(line)
+        return sum(map(len, lines)) - before
+
+    async def load(self, session_id: SessionId) -> Transcript | None:
+        return self.read(session_id)
+
+    async def news(self, session_id: SessionId, after: int) -> Transcript:  # noqa: ARG002
+        return Transcript(None, (), 0, after, 0)
+
+    async def list_ids(self) -> list[SessionId]:
+        return sorted(self.lines)
+
+    async def export(self, session_id: SessionId) -> bytes | None:
+        return b"".join(self.lines[session_id]) if session_id in self.lines else None
+
+    async def problems(self) -> list[Problem]:
+        problems: list[Problem] = []
+        for session_id in sorted(self.lines):
+            transcript = self.read(session_id)
+            if transcript is not None and transcript.header is None:
+                problems.append(Problem(ProblemKind.NO_HEADER, session_id, "its header cannot be read"))
+            if transcript is not None and transcript.unreadable:
+                detail = f"{transcript.unreadable} lines cannot be read and are left out"
+                problems.append(Problem(ProblemKind.UNREADABLE, session_id, detail))
+        return problems
+
+    def read(self, session_id: SessionId) -> Transcript | None:
+        """What `load` returns, without waiting."""
+        if not is_session_id(session_id) or session_id not in self.lines:
+            return None
+        lines = self.lines[session_id]
+        size = sum(map(len, lines))
+        return read_lines((line.removesuffix(b"\n") for line in lines), end=size, size=size)
+
+
+class MemorySummaries:
+    """The list of one agent's sessions, made anew from the transcripts each time."""
+
+    def __init__(self, transcripts: MemoryTranscripts) -> None:
+        self._transcripts = transcripts
+
+    def changed(self, session_id: SessionId) -> None: ...
+
+    async def page(self, limit: int, cursor: str | None) -> list[SessionSummary]:
+        everything = [await self.find(session_id) for session_id in self._transcripts.lines]
+        found = [summary for summary in everything if summary is not None]
+        if cursor is not None:
+            behind = read_cursor(cursor)
+            found = [summary for summary in found if (summary.updated_at, summary.session_id) < behind]
+        return sorted(found, key=lambda summary: (summary.updated_at, summary.session_id), reverse=True)[:limit]
+
+    async def find(self, session_id: SessionId) -> SessionSummary | None:
+        transcript = self._transcripts.read(session_id)
+        if transcript is None or transcript.header is None:
+            return None
+        return fold(begin(transcript.header), transcript.entries)
+
+    async def catch_up(self) -> None: ...
+
+    async def rebuild(self) -> None: ...
+
+    async def close(self) -> None: ...
