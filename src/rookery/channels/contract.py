@@ -7,9 +7,11 @@ run `rookery.channels.conformance.ChannelConformance` over it, and register it i
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Protocol, runtime_checkable
 
 from rookery.messages import InboundMessage, OutboundMessage
@@ -26,6 +28,9 @@ class Outcome(StrEnum):
 
     REFUSED = "refused"
     """Not let in; that is committed too. The network may forget it."""
+
+    IGNORED = "ignored"
+    """Said among others and not to us; committed as seen, answered by nobody. The network may forget it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,13 @@ class Channel(Protocol):
     idempotent: bool
     """Whether the network takes our delivery id as an idempotency key and so drops a second copy itself."""
 
+    def configure(self, accounts: AccountSettings) -> None:
+        """Take changed settings, from the next message and delivery on. A channel without any ignores it.
+
+        Raises `ConfigError` naming account and key, and then keeps what it had.
+        """
+        ...
+
     async def start(self, receive: Receive) -> None:
         """Begin to take messages in. Returns when the channel is ready; a task of the channel's own goes on.
 
@@ -79,7 +91,10 @@ class Channel(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Take no more messages in, end the channel's tasks, give back its sockets. Sending may stop too."""
+        """Take no more messages in, end the channel's tasks, give back its sockets. Sending may stop too.
+
+        Harmless before `start` and when called again.
+        """
         ...
 
     async def send(self, message: OutboundMessage) -> str | None:
@@ -93,10 +108,28 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """What a network's HTTP request is answered with; `problem` becomes RFC 9457 problem details."""
+    """What a network's HTTP request is answered with: a status, a JSON object, and headers beside the usual."""
 
     status: int
-    body: dict[str, object]
+    body: Mapping[str, object]
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def content_type(self) -> str:
+        """A refusal travels as RFC 9457 problem details, everything else as plain JSON."""
+        return "application/problem+json" if self.status >= HTTPStatus.BAD_REQUEST else "application/json"
+
+
+def problem(status: HTTPStatus, code: str, detail: str, *, retry_after: int | None = None) -> HttpReply:
+    """A refusal as RFC 9457 problem details; `code` is our stable word for it, `retry_after` in seconds."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+    }
+    return HttpReply(status, body, {} if retry_after is None else {"retry-after": str(retry_after)})
 
 
 @runtime_checkable
@@ -106,6 +139,39 @@ class ReceivesHttp(Protocol):
     max_body: int
     """The largest body the channel reads, in bytes; a larger one is answered 413 without being read."""
 
-    async def on_http(self, account: str, headers: dict[str, str], body: bytes) -> HttpReply:
-        """Check, translate and receive one request; header names are lower-case. Bad input is a reply."""
+    async def on_http(self, account: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
+        """Check, translate and receive one request; header names are lower-case. Bad input is a reply.
+
+        Whatever else is raised is our own mistake: answer 500, so that the network offers the message again.
+        """
         ...
+
+
+class HttpPost(Protocol):
+    """The one way a channel makes a request of its own; the gateway passes it in."""
+
+    async def __call__(
+        self, url: str, headers: Mapping[str, str], body: bytes, timeout: float, /
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """POST once and return status, headers (lower-case names, `retry-after` among them) and the body.
+
+        Any status is an answer; no redirect is followed. `timeout` is in seconds and covers everything up to
+        the body's end. Raises `OSError` (`TimeoutError` is one) when no whole answer came, and `ValueError`
+        when what came is not HTTP or is too large to read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the gateway lends to every channel it creates."""
+
+    post: HttpPost
+    now: Callable[[], datetime]
+
+
+AccountSettings = Mapping[str, Mapping[str, object]]
+"""A channel's `accounts` as `rookery.yaml` has them; the gateway's own keys, as `dmPolicy`, are among them."""
+
+CreateChannel = Callable[[AccountSettings, Needs], Channel]
+"""What a channel's module offers to the registry. Raises `ConfigError` naming account and key."""

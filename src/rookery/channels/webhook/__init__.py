@@ -1,0 +1,1 @@
+"""The signed webhook: the channel for anything that can speak HTTP."""
