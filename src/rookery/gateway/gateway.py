@@ -1,0 +1,266 @@
+"""The gateway: the running whole that takes messages in, has them answered, and sends the answers.
+
+`receive` is the way in for every channel. Everything the gateway starts it also ends, in `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from rookery import users
+from rookery.channels.contract import Channel, Receipt
+from rookery.errors import ChannelUnavailable, RookeryError, StorageUnavailable
+from rookery.gateway import deliveries, inbound, seen, turns
+from rookery.gateway.capacity import ModelCapacity
+from rookery.gateway.inbound import Taken, Wish
+from rookery.gateway.lanes import Lanes
+from rookery.gateway.log import Logger
+from rookery.gateway.outbox import Outbox
+from rookery.gateway.providers import Providers
+from rookery.gateway.rules import Rules
+from rookery.gateway.turn import RunLimits, TurnRunner
+from rookery.gateway.turns import Turn
+from rookery.gateway.watchers import Watchers
+from rookery.messages import InboundMessage
+from rookery.sessions import Brains
+from rookery.storage import Database
+from rookery.tools import TimeTool, Tool
+
+GRACE = 10.0
+"""Seconds that running turns have to end when the gateway stops."""
+
+DEFAULT_CHUNK_LIMIT = 4000
+"""The chunk limit for a channel that is gone from the configuration."""
+
+_MAINTENANCE_EVERY = timedelta(hours=6)
+_WORDS_KEPT = timedelta(days=30)
+
+Wait = Callable[[float], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says, in the shape the path of a message asks it; replaced as a whole."""
+
+    rules: Rules
+    run: RunLimits
+    max_concurrent: int = 16
+    per_person: int | None = 3
+
+
+class Gateway:
+    """One gateway over one state. Open it with `start`, end it with `close`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        brains: Brains,
+        providers: Providers,
+        channels: Sequence[Channel],
+        settings: Settings,
+        now: Callable[[], datetime],
+        log: Logger,
+        tools: Sequence[Tool] = (TimeTool(),),
+        wait: Wait = asyncio.sleep,
+    ) -> None:
+        self.database = database
+        self.brains = brains
+        self.providers = providers
+        self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
+        self.watchers = Watchers()
+        self.settings = settings
+        self.now = now
+        self.log = log
+        self.accepting = False
+        self._wait = wait
+        self._capacity = ModelCapacity(settings.max_concurrent, settings.per_person)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refilling = False
+        self.outbox = Outbox(
+            database=database, channels=self.channels, rules=self._rules, now=now, log=log, wait=wait
+        )
+        runner = TurnRunner(
+            database=database,
+            brains=brains,
+            providers=providers,
+            capacity=self._capacity,
+            watchers=self.watchers,
+            tools=tools,
+            rules=self._rules,
+            limits=lambda: self.settings.run,
+            chunk_limit=self._chunk_limit,
+            send=self.outbox.push,
+            now=now,
+            log=log,
+        )
+        self.lanes = Lanes(runner.run_batch, runner.batch_of, lambda: self.settings.rules.queue, now, log, wait)
+
+    async def start(self) -> None:
+        """Take up what was left, then let the channels begin. Messages are accepted from here on.
+
+        Raises `StorageUnavailable` when the state cannot be read.
+        """
+        await self._take_up()
+        self.accepting = True
+        for channel in self.channels.values():
+            await self._start_channel(channel)
+        self._begin(self._maintain(), "maintenance")
+
+    async def receive(self, message: InboundMessage, wish: Wish = inbound.NO_WISH) -> Receipt:
+        """Decide about a message; what became of it is committed and synced when this returns.
+
+        This is `channels.contract.Receive`, for the channels of this gateway.
+        """
+        if not self.accepting:
+            raise StorageUnavailable("The gateway is stopping; offer the message again in a while.")
+        work = partial(self._take_in, message, wish)
+        try:
+            taken = await self.database.write(work, then=self._taken)
+        except StorageUnavailable as error:
+            self.log.error(
+                "message.not_kept", channel=message.channel, account=message.account, error=error.detail
+            )
+            self._refill_soon()
+            raise
+        receipt = taken.receipt
+        if receipt.reason:
+            self.log.info(
+                "message.not_let_in",
+                channel=message.channel,
+                account=message.account,
+                sender=message.sender_id,
+                outcome=receipt.outcome.value,
+                reason=receipt.reason,
+            )
+        return receipt
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; turns that run finish with the ones they began with."""
+        self.settings = settings
+        self._capacity.configure(settings.max_concurrent, settings.per_person)
+
+    async def idle(self) -> None:
+        """Wait until every accepted message is answered and every answer tried once; for tests and `demo`."""
+        while True:
+            await self.lanes.idle()
+            await self.outbox.idle()
+            if not self.lanes.running and not self.lanes.waiting:
+                return
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Stop accepting, give running turns `grace` seconds, and leave the rest for the next start."""
+        self.accepting = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.lanes.close(grace)
+        await self.outbox.close(min(grace, 2.0))
+        for channel in self.channels.values():
+            await channel.stop()
+        await self.providers.close()
+        await self.brains.close()
+        await self.database.close()
+
+    # --- taking in -------------------------------------------------------------------------------------------
+
+    def _take_in(self, message: InboundMessage, wish: Wish, connection: Connection) -> Taken:
+        return inbound.take_in(
+            connection, message, self._rules(), self._chunk_limit(message.channel), self.now(), wish
+        )
+
+    def _taken(self, taken: Taken) -> None:
+        """What is committed now becomes known to the lanes and the outbox."""
+        self.lanes.stop(taken.stopped)
+        self.lanes.add(taken.turns)
+        self.outbox.push(taken.deliveries)
+
+    def added(self, queued: Sequence[Turn]) -> None:
+        """Turns that something else than a message queued and committed."""
+        self.lanes.add(queued)
+
+    async def _take_up(self) -> None:
+        """Queue and send what was accepted or answered and has no end yet."""
+        await self.lanes.refill(lambda: self.database.read(turns.unfinished))
+        await self.outbox.refill(lambda: self.database.read(deliveries.waiting))
+
+    def _refill_soon(self) -> None:
+        """After a commit whose end nobody saw: look what is there, as soon as the storage can be read."""
+        if not self._refilling:
+            self._refilling = True
+            self._begin(self._refill(), "refill")
+
+    async def _refill(self) -> None:
+        try:
+            while True:
+                await self._wait(1.0)
+                try:
+                    await self._take_up()
+                except StorageUnavailable:
+                    continue
+                return
+        finally:
+            self._refilling = False
+
+    # --- channels --------------------------------------------------------------------------------------------
+
+    async def _start_channel(self, channel: Channel) -> None:
+        try:
+            await channel.start(self.receive)
+        except ChannelUnavailable as error:
+            self.log.warning("channel.waits", channel=channel.name, error=error.detail)
+            self._begin(self._start_later(channel), f"start {channel.name}")
+
+    async def _start_later(self, channel: Channel) -> None:
+        pause = 1.0
+        while True:
+            await self._wait(pause)
+            pause = min(pause * 2, 60.0)
+            try:
+                await channel.start(self.receive)
+                return
+            except ChannelUnavailable as error:
+                self.log.warning("channel.waits", channel=channel.name, error=error.detail, seconds=pause)
+
+    def _chunk_limit(self, channel: str) -> int:
+        known = self.channels.get(channel)
+        return DEFAULT_CHUNK_LIMIT if known is None else known.chunk_limit
+
+    def _rules(self) -> Rules:
+        return self.settings.rules
+
+    # --- what goes on by itself ------------------------------------------------------------------------------
+
+    async def _maintain(self) -> None:
+        """Forget what has been kept long enough."""
+        while True:
+            await self._wait(_MAINTENANCE_EVERY.total_seconds())
+            try:
+                await self.database.write(self._prune)
+            except StorageUnavailable as error:
+                self.log.warning("maintenance.waits", error=error.detail)
+
+    def _prune(self, connection: Connection) -> None:
+        now = self.now()
+        seen.prune(connection, now)
+        agents = [agent.id for agent in users.list_agents(connection)]
+        turns.prune(connection, agents, now - _WORDS_KEPT)
+        deliveries.prune(connection, agents, now - _WORDS_KEPT)
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            detail = error.detail if isinstance(error, RookeryError) else type(error).__name__
+            self.log.error("task.broke", task=task.get_name(), error=detail)

@@ -1,0 +1,188 @@
+"""Opens everything a gateway stands on, in order, from a home and its configuration, and closes it again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from rookery import users
+from rookery.channels import registry
+from rookery.channels.contract import AccountSettings, Channel, HttpPost, Needs
+from rookery.config import CHANNEL_NAMES, Config, Secret
+from rookery.errors import ConfigError, NotFound
+from rookery.gateway import schema
+from rookery.gateway.gateway import Gateway
+from rookery.gateway.home import Home
+from rookery.gateway.log import Logger
+from rookery.gateway.providers import Providers
+from rookery.gateway.settings import (
+    check_models,
+    configured_agents,
+    default_model,
+    providers_from,
+    settings_from,
+)
+from rookery.ids import AgentId
+from rookery.messages import ChatKind
+from rookery.outbound import Outbound
+from rookery.sessions import Brains, FileBrains, RowBrains
+from rookery.storage import Database
+from rookery.storage.threads import WriterThreads
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An open gateway with what it stands on."""
+
+    home: Home
+    gateway: Gateway
+    outbound: Outbound
+
+    @property
+    def database(self) -> Database:
+        return self.gateway.database
+
+    @property
+    def brains(self) -> Brains:
+        return self.gateway.brains
+
+
+@asynccontextmanager
+async def open_house(
+    home: Home, config: Config, *, now: Callable[[], datetime], log: Logger, grace: float
+) -> AsyncGenerator[House]:
+    """Open the state under `home` and make a gateway over it, not started. The home's lock is the caller's.
+
+    Raises `ConfigError` when the configuration and the state do not fit together, `StorageUnavailable` when
+    the state cannot be opened. At the end of the block running turns get `grace` seconds.
+    """
+    settings = settings_from(config)
+    async with AsyncExitStack() as stack:
+        database = await _open_database(home, config, stack)
+        await database.write(lambda connection: fit(connection, config, now()))
+        brains = _open_brains(home, config, database, stack)
+        outbound = Outbound()
+        stack.push_async_callback(outbound.close)
+        providers, shared_keys = providers_from(config, outbound, now)
+        check_models(config, providers)
+        gateway = Gateway(
+            database=database,
+            brains=brains,
+            providers=Providers(providers, shared_keys, default_model(config)),
+            channels=_channels(config, Needs(_poster(outbound), now)),
+            settings=settings,
+            now=now,
+            log=log,
+        )
+        stack.push_async_callback(gateway.close, grace)
+        yield House(home, gateway, outbound)
+
+
+async def _open_database(home: Home, config: Config, stack: AsyncExitStack) -> Database:
+    if config.database.url is None:
+        from rookery.storage.sqlite import SqliteDatabase
+
+        database = SqliteDatabase(home.database)
+        stack.push_async_callback(database.close)
+        await database.write(schema.prepare)
+        return database
+    from rookery.storage.postgres import PostgresDatabase, role_of
+
+    url, owner_url = config.database.url.reveal(), config.database.owner_url
+    if owner_url is not None:
+        owner = PostgresDatabase(owner_url.reveal(), connections=1)
+        try:
+            await owner.write(schema.prepare)
+            await owner.write(lambda connection: schema.grant(connection, role_of(url)))
+        finally:
+            await owner.close()
+    served = PostgresDatabase(url)
+    stack.push_async_callback(served.close)
+    await served.read(schema.check_role)
+    await served.read(schema.require_current)
+    await stack.enter_async_context(served.held())
+    return served
+
+
+def _open_brains(home: Home, config: Config, database: Database, stack: AsyncExitStack) -> Brains:
+    open_brains = config.storage.open_brains
+    if database.dialect == "postgresql":
+        return RowBrains(database, open_brains)
+    threads = WriterThreads()
+    stack.push_async_callback(threads.close)
+    return FileBrains(home.agents, threads, open_brains)
+
+
+def fit(connection: Connection, config: Config, now: datetime) -> None:
+    """Bring the store and the configuration together. Raises `ConfigError` where they contradict each other."""
+    try:
+        users.sync_configured_agents(connection, configured_agents(config), now=now)
+    except NotFound as error:
+        raise ConfigError(
+            f"agents.list names a sponsor that is no user: {error.detail} Add them: rookery user add ID."
+        ) from error
+    for number, binding in enumerate(config.bindings):
+        where = f"bindings[{number}]"
+        try:
+            agent = users.get_agent(connection, AgentId(binding.agent_id))
+        except NotFound:
+            raise ConfigError(
+                f"{where} names the agent {binding.agent_id!r}, which does not exist; add it under agents.list."
+            ) from None
+        peer = binding.match.peer
+        group = peer is not None and peer.kind not in ("dm", "direct", ChatKind.DM)
+        if not agent.shared and (peer is None or group):
+            raise ConfigError(
+                f"{where} binds {binding.agent_id!r}, {agent.owner!r}'s own agent, to "
+                f"{'a group' if group else 'a whole account'}; only a shared agent can answer there."
+            )
+    for name in config.session.identity_links:
+        if users.is_taken(connection, name):
+            raise ConfigError(
+                f"session.identityLinks names {name!r}, which is also a user's id; choose another name, or link "
+                f"the addresses to the user: rookery identity link {name} …"
+            )
+
+
+def _channels(config: Config, needs: Needs) -> list[Channel]:
+    """The channels that are configured and that this version has, each imported now and not before."""
+    created: list[Channel] = []
+    for name in CHANNEL_NAMES:
+        accounts = config.channels.accounts(name)
+        wanted = name == "terminal" or accounts
+        channel = config.channels.channel(name)
+        if not wanted or channel is None or not channel.enabled or name not in registry.BUILT_IN:
+            continue
+        created.append(registry.find(name)(account_settings(config, name), needs))
+    return created
+
+
+def account_settings(config: Config, channel: str) -> AccountSettings:
+    """A channel's accounts as the channel reads them, secrets revealed."""
+    return {
+        name: _plain(account.model_dump(by_alias=True))
+        for name, account in config.channels.accounts(channel).items()
+    }
+
+
+def _plain(settings: Mapping[str, object]) -> dict[str, object]:
+    return {key: value.reveal() if isinstance(value, Secret) else value for key, value in settings.items()}
+
+
+def _poster(outbound: Outbound) -> HttpPost:
+    async def post(
+        url: str, headers: Mapping[str, str], body: bytes, timeout: float, /
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        async with outbound.operator("POST", url, headers=headers, body=body, total_seconds=timeout) as answer:
+            try:
+                content = await answer.read_whole()
+            except ValueError:
+                content = b""  # it answered, at length; what counts is the status
+            retry_after = answer.header("Retry-After")
+            return answer.status, {} if retry_after is None else {"retry-after": retry_after}, content
+
+    return post

@@ -1,0 +1,448 @@
+"""One message, from the network's hands into the queue: seen, identify, authorise, bind, place, accept.
+
+All steps are one unit of work, so what is decided and what is kept commit together, or not at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from sqlalchemy import Connection
+
+from rookery import ids, users
+from rookery.channels.chunks import chunks
+from rookery.channels.contract import Outcome, Receipt
+from rookery.errors import InvalidInput, NotFound
+from rookery.gateway import audit, commands, deliveries, places, rights, seen, turns
+from rookery.gateway.bind import Binding
+from rookery.gateway.commands import Command, Name
+from rookery.gateway.deliveries import Delivery
+from rookery.gateway.places import Place
+from rookery.gateway.rights import Sender
+from rookery.gateway.rules import Rules
+from rookery.gateway.turns import Body, Kind, Turn
+from rookery.ids import AgentId, DeliveryId, SessionId, TurnId
+from rookery.messages import ChatKind, InboundMessage, Route
+from rookery.policy import Action, Decision, principal
+from rookery.sessions.key import ByHand, SessionKey, read_place
+from rookery.sessions.scope import Conversation, Ephemeral, Scope, choose_scope, place_for
+from rookery.users import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a message, and what the running gateway is to do about it once it is committed."""
+
+    receipt: Receipt
+    turns: tuple[Turn, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    stopped: tuple[TurnId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the sender asked for beyond the message; only channels of our own can carry it.
+
+    `agent_id`: one of several agents they may talk to. `session`: a place or a `sessionId` of that agent.
+    `alone`: they wait for the very reply to this message, so it is never collected with others.
+    """
+
+    agent_id: AgentId | None = None
+    session: str | None = None
+    alone: bool = False
+
+
+NO_WISH = Wish()
+"""What a message from any network wishes: nothing."""
+
+
+def take_in(
+    connection: Connection,
+    message: InboundMessage,
+    rules: Rules,
+    chunk_limit: int,
+    now: datetime,
+    wish: Wish,
+) -> Taken:
+    """Decide about one message and keep what was decided; `chunk_limit` is what its channel takes at once.
+
+    Raises `InvalidInput` for what no message may be, and `NotFound` when the wish names nothing of theirs.
+    """
+    if not message.text.strip() and not message.attachments:
+        raise InvalidInput("The message is empty; it needs a text or an attachment.")
+    before = seen.find(connection, message)
+    if before is not None:
+        return Taken(Receipt(Outcome.DUPLICATE, turn_id=before.turn_id))
+    sender = rights.identify(connection, message.route, rules)
+    if not sender.admitted:
+        return _end(connection, message, Outcome.REFUSED, sender.admitted.reason, now)
+    if not _spoken_to(message, rules):
+        return _end(connection, message, Outcome.IGNORED, "The message did not mention the assistant.", now)
+    bound = _bind(connection, sender, message, rules, wish)
+    if isinstance(bound, str):
+        return _end(connection, message, Outcome.REFUSED, bound, now)
+    agent, binding = bound
+    decision = rights.ask(sender, agent, Action.TALK, message.route)
+    if not decision:
+        return _end(connection, message, Outcome.REFUSED, decision.reason, now)
+    place = _place(connection, sender, agent, binding, message, rules, wish, now)
+    arrival = _Arrival(connection, message, sender, agent, place, rules, chunk_limit, now)
+    command = commands.parse(message.text)
+    return _accept(arrival, wish) if command is None else _command(arrival, command)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The session a message is for. `key` is where it arrived, `opened_key` what the session's header says."""
+
+    key: str
+    session_id: SessionId
+    opened_key: str
+    ephemeral: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A message that was let in, with everything the last steps need to know of it."""
+
+    connection: Connection
+    message: InboundMessage
+    sender: Sender
+    agent: Agent
+    place: _Place
+    rules: Rules
+    chunk_limit: int
+    now: datetime
+
+    @property
+    def principal(self) -> str:
+        return principal(self.sender.actor)
+
+
+# --- authorise ----------------------------------------------------------------------------------------------
+
+
+def _spoken_to(message: InboundMessage, rules: Rules) -> bool:
+    if message.chat.kind is ChatKind.DM or message.mentioned or commands.parse(message.text) is not None:
+        return True
+    account = rules.account(message.channel, message.account)
+    return account is not None and not account.require_mention
+
+
+def _end(connection: Connection, message: InboundMessage, outcome: Outcome, reason: str, now: datetime) -> Taken:
+    """Keep that the message was not let in. Nothing of it is processed, and nothing but its id is kept."""
+    if not seen.mark(connection, message, outcome, None, now):
+        return Taken(Receipt(Outcome.DUPLICATE))
+    return Taken(Receipt(outcome, reason))
+
+
+# --- bind ---------------------------------------------------------------------------------------------------
+
+
+def _bind(
+    connection: Connection, sender: Sender, message: InboundMessage, rules: Rules, wish: Wish
+) -> tuple[Agent, Binding | None] | str:
+    """Who answers: the agent and the rule that said so, or why nobody does. Access is the gate's word."""
+    if wish.agent_id is not None:
+        return users.get_agent(connection, wish.agent_id), None
+    binding = rules.bindings.find(message.channel, message.account, message.chat, message.thread_id)
+    bound = _agent_named(connection, binding)
+    if message.chat.kind is ChatKind.DM and sender.user is not None:
+        # A person's messages are their own agent's. A rule can pick another of theirs, for a chat it names.
+        if (
+            binding is not None
+            and binding.peer_id is not None
+            and bound is not None
+            and bound.owner == sender.user.id
+        ):
+            return bound, binding
+        return users.get_agent(connection, sender.user.main_agent), None
+    if bound is None or not bound.shared:
+        what = "account" if message.chat.kind is ChatKind.DM else "group"
+        return f"No shared agent is bound to this {what} ({message.channel}@{message.account}:{message.chat.id})."
+    return bound, binding
+
+
+def _agent_named(connection: Connection, binding: Binding | None) -> Agent | None:
+    if binding is None:
+        return None
+    try:
+        return users.get_agent(connection, binding.agent_id)
+    except NotFound:
+        return None
+
+
+# --- place --------------------------------------------------------------------------------------------------
+
+
+def _place(
+    connection: Connection,
+    sender: Sender,
+    agent: Agent,
+    binding: Binding | None,
+    message: InboundMessage,
+    rules: Rules,
+    wish: Wish,
+    now: datetime,
+) -> _Place:
+    """The session the message is for; an empty place opens one."""
+    if wish.session is not None:
+        return wished_place(connection, agent.id, wish.session, rules.main_key, now)
+    words = rules.scope_words(message.channel, message.account, None if binding is None else binding.session)
+    scope = choose_scope(words, shared=agent.shared)
+    if isinstance(scope, Ephemeral):
+        if message.chat.kind is ChatKind.DM:
+            return _ephemeral(agent.id, now)
+        scope = Scope.MAIN  # which a group does not ask: it keeps its own place
+    conversation = Conversation(
+        channel=message.channel,
+        account=message.account,
+        chat=message.chat,
+        sender_id=message.sender_id,
+        thread_id=message.thread_id,
+        known=_known_name(connection, sender, rules),
+    )
+    ids_per_account = message.channel in rules.ids_per_account
+    place = place_for(conversation, scope, rules.main_key, ids_per_account=ids_per_account)
+    return _live(connection, agent.id, str(SessionKey(agent.id, place)), now)
+
+
+def wished_place(connection: Connection, agent_id: AgentId, session: str, main_key: str, now: datetime) -> _Place:
+    """The session a caller named by place or `sessionId`. Raises `NotFound` for what is not this agent's."""
+    for place in places.of_agent(connection, agent_id):
+        if session == place.session_id:
+            return _Place(place.session_key, place.session_id, place.opened_key)
+    opened_key = turns.opened_key(connection, agent_id, SessionId(session))
+    if opened_key is not None:
+        return _Place(opened_key, SessionId(session), opened_key)
+    key = read_place(session, agent_id, main_key)
+    if key.agent_id != agent_id:
+        raise NotFound(f"There is no session {session!r} here.")
+    return _live(connection, agent_id, str(key), now)
+
+
+def _live(connection: Connection, agent_id: AgentId, key: str, now: datetime) -> _Place:
+    found = places.live(connection, key)
+    if found is None:
+        found = Place(key, agent_id, SessionId(ids.fresh(now)), key, now)
+        places.move(connection, found)
+    assert found.agent_id == agent_id, "a key names its agent, so a place is never another agent's"
+    return _Place(key, found.session_id, found.opened_key)
+
+
+def _ephemeral(agent_id: AgentId, now: datetime) -> _Place:
+    session_id = ids.fresh(now)
+    key = str(SessionKey(agent_id, ByHand(session_id)))
+    return _Place(key, SessionId(session_id), key, ephemeral=True)
+
+
+def _known_name(connection: Connection, sender: Sender, rules: Rules) -> str | None:
+    """The name a person goes by in a key: their user id, or what `identityLinks` calls a guest."""
+    if sender.user is not None:
+        return sender.user.id
+    address = sender.address
+    linked = rules.links.name_of(address.channel, address.account, address.sender)
+    if linked is None or users.is_taken(connection, linked):
+        return None  # a name that is also a user's would put a guest into that person's place
+    return linked
+
+
+# --- accept -------------------------------------------------------------------------------------------------
+
+
+def _accept(arrival: _Arrival, wish: Wish) -> Taken:
+    """Queue the message as a turn, with the mark that it was seen."""
+    message, place, now = arrival.message, arrival.place, arrival.now
+    turn_id = TurnId(ids.fresh(now))
+    if not seen.mark(arrival.connection, message, Outcome.ACCEPTED, turn_id, now):
+        return Taken(Receipt(Outcome.DUPLICATE))
+    turn = turns.add(
+        arrival.connection,
+        turn_id=turn_id,
+        agent_id=arrival.agent.id,
+        session_id=place.session_id,
+        session_key=place.key,
+        opened_key=place.opened_key,
+        principal=arrival.principal,
+        kind=Kind.MESSAGE,
+        collectable=not wish.alone,
+        route=message.route,
+        body=Body(
+            text=message.text,
+            sender_name=message.sender_name,
+            attachments=message.attachments,
+            ephemeral=place.ephemeral,
+        ),
+        now=now,
+    )
+    return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn_id), turns=(turn,))
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def _command(arrival: _Arrival, command: Command) -> Taken:
+    """Carry out a command and keep its answer with its effect."""
+    turn_id = TurnId(ids.fresh(arrival.now))
+    if not seen.mark(arrival.connection, arrival.message, Outcome.ACCEPTED, turn_id, arrival.now):
+        return Taken(Receipt(Outcome.DUPLICATE))
+    effect = _carry_out(arrival, command)
+    answered = tuple(
+        Delivery(
+            delivery_id=DeliveryId(f"{turn_id}.0.{number}"),
+            turn_id=turn_id,
+            agent_id=arrival.agent.id,
+            principal=arrival.principal,
+            speaker=arrival.agent.name,
+            route=arrival.message.route,
+            text=text,
+            attempts=0,
+            due_at=arrival.now,
+            created_at=arrival.now,
+        )
+        for number, text in enumerate(chunks(effect.answer, arrival.chunk_limit))
+    )
+    for delivery in answered:
+        deliveries.add(arrival.connection, delivery)
+    receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
+    return Taken(receipt, turns=effect.turns, deliveries=answered, stopped=effect.stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a command did, and what it says."""
+
+    answer: str
+    turns: tuple[Turn, ...] = ()
+    stopped: tuple[TurnId, ...] = ()
+
+
+_ACTIONS = {
+    Name.HELP: Action.READ_STATUS,
+    Name.WHOAMI: Action.READ_STATUS,
+    Name.STATUS: Action.READ_STATUS,
+    Name.NEW: Action.NEW_SESSION,
+    Name.STOP: Action.STOP_TURN,
+}
+
+
+def _carry_out(arrival: _Arrival, command: Command) -> _Effect:
+    if command.name is None:
+        return _Effect(commands.unknown_text(command.word))
+    decision = _may_use(arrival, command.name)
+    if not decision:
+        return _Effect(decision.reason)
+    match command.name:
+        case Name.HELP:
+            return _Effect(commands.help_text(lambda name: bool(_may_use(arrival, name))))
+        case Name.WHOAMI:
+            return _Effect(_whoami(arrival))
+        case Name.STATUS:
+            return _Effect(_status(arrival))
+        case Name.NEW:
+            return _new(arrival, command.rest)
+        case Name.STOP:
+            return _stop(arrival)
+        case _:
+            assert_never(command.name)
+
+
+def _may_use(arrival: _Arrival, name: Name) -> Decision:
+    guest = arrival.sender.user is None
+    if guest and name is Name.STATUS:
+        return Decision(False, "Guests can use /help, /whoami, /new and /stop.")
+    return rights.ask(arrival.sender, arrival.agent, _ACTIONS[name], arrival.message.route)
+
+
+def _whoami(arrival: _Arrival) -> str:
+    user, agent, address = arrival.sender.user, arrival.agent, arrival.sender.address
+    who = (
+        f"You are a guest here, known to me as {address.sender} on {address.channel}."
+        if user is None
+        else f"You are {user.name} ({user.id}), writing as {address.sender} on {address.channel}."
+    )
+    return f"{who}\n{agent.name} ({agent.id}) answers you."
+
+
+def _status(arrival: _Arrival) -> str:
+    place = arrival.place
+    waiting = turns.waiting(arrival.connection, place.session_id)
+    lines = [
+        f"Conversation: {place.key} (session {place.session_id})",
+        "Nothing is being answered." if not waiting else f"Being answered or waiting: {waiting}",
+    ]
+    user = arrival.sender.user
+    if user is not None and arrival.message.chat.kind is ChatKind.DM:
+        lines += [
+            f"The operator looked: {look.action} {look.object} on {look.at:%Y-%m-%d %H:%M} UTC"
+            for look in audit.on_behalf_of(arrival.connection, user.id, limit=3)
+        ]
+    return "\n".join(lines)
+
+
+def _new(arrival: _Arrival, title: str) -> _Effect:
+    """Let another session live in this place; the one that did stays as it is, under its `sessionId`."""
+    session_id = SessionId(ids.fresh(arrival.now))
+    opened = open_session(
+        arrival.connection,
+        agent_id=arrival.agent.id,
+        session_id=session_id,
+        title=title or None,
+        also_at=arrival.place.key,
+        principal=arrival.principal,
+        route=arrival.message.route,
+        now=arrival.now,
+    )
+    named = f" “{title}”" if title else ""
+    return _Effect(f"A new conversation{named} begins here. The earlier one is kept.", turns=(opened,))
+
+
+def open_session(
+    connection: Connection,
+    *,
+    agent_id: AgentId,
+    session_id: SessionId,
+    title: str | None,
+    also_at: str | None,
+    principal: str,
+    route: Route,
+    now: datetime,
+) -> Turn:
+    """Open a session at `chat:<sessionId>`, and let it live at `also_at` too. Its lane writes its first lines."""
+    own_key = str(SessionKey(agent_id, ByHand(session_id)))
+    for key in (own_key, also_at):
+        if key is not None:
+            places.move(connection, Place(key, agent_id, session_id, own_key, now))
+    return turns.add(
+        connection,
+        turn_id=TurnId(ids.fresh(now)),
+        agent_id=agent_id,
+        session_id=session_id,
+        session_key=own_key,
+        opened_key=own_key,
+        principal=principal,
+        kind=Kind.OPEN,
+        collectable=False,
+        route=route,
+        body=Body(title=title, bound_to=also_at),
+        now=now,
+    )
+
+
+def _stop(arrival: _Arrival) -> _Effect:
+    everybody = bool(
+        rights.ask(arrival.sender, arrival.agent, Action.STOP_TURN, arrival.message.route, own_turn=False)
+    )
+    principals = None if everybody else [arrival.principal]
+    stopped = turns.stop(arrival.connection, arrival.place.session_id, principals)
+    if not stopped:
+        return _Effect("There is nothing to stop.")
+    behind = len(stopped) - 1
+    more = (
+        f" {behind} more {'message was' if behind == 1 else 'messages were'} waiting; not answered either."
+        if behind
+        else ""
+    )
+    return _Effect(f"Stopped.{more}", stopped=tuple(stopped))

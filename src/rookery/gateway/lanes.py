@@ -1,0 +1,253 @@
+"""One lane a session: its turns run one at a time, in the order in which they were accepted.
+
+A lane exists while it has something to do. Lanes do not wait for each other; who gets the model next is
+decided at the model, person by person. A lane never drops a turn: what cannot be written is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from rookery.agents import Interrupted, Interruption
+from rookery.config.words import QueueMode
+from rookery.errors import StorageUnavailable
+from rookery.gateway.log import Logger
+from rookery.gateway.rules import QueueRules
+from rookery.gateway.turns import Kind, Turn
+from rookery.ids import SessionId, TurnId
+from rookery.messages import StopReason
+
+BatchOf = Callable[[Turn], Awaitable[Sequence[TurnId]]]
+"""Which accepted messages a turn from before the start answers for; none when it had not begun."""
+
+RunBatch = Callable[[Sequence[Turn], Interruption], Awaitable[None]]
+"""Takes a batch to its end and commits that end.
+
+Raises `agents.Interrupted` when the gateway stops first, `StorageUnavailable` when the end could not be kept;
+in both cases the batch is simply run again, later, from where its transcript stands.
+"""
+
+Wait = Callable[[float], Awaitable[None]]
+"""Lets some seconds pass; `asyncio.sleep`, or a test's own clock."""
+
+T = TypeVar("T")
+
+RETRY_AFTER = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries while the storage does not take what must be written; the last one repeats."""
+
+
+class Lanes:
+    """All lanes of this gateway."""
+
+    def __init__(
+        self,
+        run_batch: RunBatch,
+        batch_of: BatchOf,
+        queue_rules: Callable[[], QueueRules],
+        now: Callable[[], datetime],
+        log: Logger,
+        wait: Wait = asyncio.sleep,
+    ) -> None:
+        self._run_batch = run_batch
+        self._batch_of = batch_of
+        self._queue_rules = queue_rules
+        self._now = now
+        self._log = log
+        self._wait = wait
+        self._lanes: dict[SessionId, _Lane] = {}
+        self._known: set[TurnId] = set()
+        self._ended: set[TurnId] | None = None
+        self._open = True
+
+    def add(self, turns: Iterable[Turn]) -> None:
+        """Queue committed turns. One that is queued already stays where it is."""
+        for turn in turns:
+            if turn.turn_id in self._known or not self._open:
+                continue
+            if self._ended is not None and turn.turn_id in self._ended:
+                continue
+            self._known.add(turn.turn_id)
+            lane = self._lanes.get(turn.session_id)
+            if lane is None:
+                lane = self._lanes[turn.session_id] = _Lane()
+            bisect.insort(lane.waiting, turn, key=_order)
+            lane.arrived = self._now()
+            if lane.task is None:
+                lane.task = asyncio.create_task(self._run(turn.session_id, lane), name=f"lane {turn.session_id}")
+            elif self._interrupts(lane, turn):
+                assert lane.interruption is not None
+                lane.interruption.ask(StopReason.INTERRUPTED)
+
+    async def refill(self, unfinished: Callable[[], Awaitable[Sequence[Turn]]]) -> None:
+        """Queue what the store says has no end and is not queued: at the start, and after a commit whose end
+        nobody saw."""
+        self._ended = set()
+        try:
+            self.add(await unfinished())
+        finally:
+            self._ended = None
+
+    def stop(self, turn_ids: Iterable[TurnId]) -> None:
+        """The person asked for these turns to be stopped: end the running one, and let the others end unrun."""
+        for turn_id in turn_ids:
+            for lane in self._lanes.values():
+                if any(turn.turn_id == turn_id for turn in lane.running) and lane.interruption is not None:
+                    lane.interruption.ask(StopReason.STOPPED)
+                lane.stopped.update(turn.turn_id for turn in lane.waiting if turn.turn_id == turn_id)
+
+    async def close(self, grace: float) -> None:
+        """Give running turns `grace` seconds to end; what has not ended then is run again at the next start."""
+        self._open = False
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        for lane in list(self._lanes.values()):
+            if lane.interruption is not None:
+                lane.interruption.ask(None)
+            if lane.task is not None and lane.pausing:
+                lane.task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Wait until no lane has anything to do."""
+        while tasks := [lane.task for lane in self._lanes.values() if lane.task is not None]:
+            await asyncio.wait(tasks)
+
+    @property
+    def running(self) -> int:
+        """How many turns are being answered."""
+        return sum(bool(lane.running) for lane in self._lanes.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many turns wait in their lanes."""
+        return sum(len(lane.waiting) for lane in self._lanes.values())
+
+    def _interrupts(self, lane: _Lane, turn: Turn) -> bool:
+        return (
+            self._queue_rules().mode is QueueMode.INTERRUPT
+            and lane.interruption is not None
+            and turn.kind is Kind.MESSAGE
+            and all(_same_hand(running, turn) for running in lane.running)
+        )
+
+    async def _run(self, session_id: SessionId, lane: _Lane) -> None:
+        follow_up = False
+        try:
+            while lane.waiting:
+                if follow_up:
+                    await self._let_them_finish_typing(lane)
+                batch = await self._next_batch(lane)
+                await self._run_until_ended(lane, batch)
+                follow_up = True
+        except (Interrupted, StorageUnavailable):
+            pass  # the gateway stops; what has not ended is run at the next start
+        except Exception:
+            # A mistake of ours that even the turn's own end could not survive. The next start tries again.
+            self._log.exception("lane.broke", session=session_id)
+        finally:
+            lane.task = None
+            self._known.difference_update(turn.turn_id for turn in (*lane.running, *lane.waiting))
+            if self._lanes.get(session_id) is lane:
+                del self._lanes[session_id]
+
+    async def _run_until_ended(self, lane: _Lane, batch: list[Turn]) -> None:
+        lane.running = batch
+        await self._stubbornly(lane, lambda: self._run_once(lane, batch))
+        lane.interruption = None
+        lane.running = []
+        ended = {turn.turn_id for turn in batch}
+        lane.stopped -= ended
+        self._known -= ended
+        if self._ended is not None:
+            self._ended |= ended
+
+    async def _run_once(self, lane: _Lane, batch: list[Turn]) -> None:
+        lane.interruption = Interruption()
+        if any(turn.stopped or turn.turn_id in lane.stopped for turn in batch):
+            lane.interruption.ask(StopReason.STOPPED)
+        await self._run_batch(batch, lane.interruption)
+
+    async def _stubbornly(self, lane: _Lane, work: Callable[[], Awaitable[T]]) -> T:
+        """Do it as soon as the storage lets us."""
+        tries = 0
+        while True:
+            try:
+                return await work()
+            except StorageUnavailable as error:
+                if not self._open:
+                    raise
+                pause = RETRY_AFTER[min(tries, len(RETRY_AFTER) - 1)]
+                tries += 1
+                self._log.warning("lane.waits", error=error.detail, seconds=pause, tries=tries)
+                lane.pausing = True
+                await self._wait(pause)
+                lane.pausing = False
+
+    async def _next_batch(self, lane: _Lane) -> list[Turn]:
+        """The first waiting turn, and with it what the same hand sent after it, when that is collected."""
+        first = lane.waiting[0]
+        begun = await self._stubbornly(lane, lambda: self._batch_of(first)) if first.recovered else ()
+        # One begun before the start answers for the messages its transcript names, no more and no fewer.
+        batch = [turn for turn in lane.waiting if turn.turn_id in begun] if begun else self._collected(lane)
+        lane.waiting = [turn for turn in lane.waiting if turn not in batch]
+        return batch
+
+    def _collected(self, lane: _Lane) -> list[Turn]:
+        rules = self._queue_rules()
+        first = lane.waiting[0]
+        batch = [first]
+        if rules.mode is QueueMode.FOLLOWUP or not _collects(lane, first):
+            return batch
+        for following in lane.waiting[1 : rules.cap]:
+            if not (_collects(lane, following) and _same_hand(first, following)):
+                break
+            batch.append(following)
+        return batch
+
+    async def _let_them_finish_typing(self, lane: _Lane) -> None:
+        rules = self._queue_rules()
+        first = lane.waiting[0]
+        if rules.mode is QueueMode.FOLLOWUP or not _collects(lane, first):
+            return
+        quiet_at = lane.arrived + timedelta(seconds=rules.debounce)
+        lane.pausing = True
+        while (left := (quiet_at - self._now()).total_seconds()) > 0:
+            await self._wait(left)
+            quiet_at = lane.arrived + timedelta(seconds=rules.debounce)
+        lane.pausing = False
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class _Lane:
+    waiting: list[Turn] = field(default_factory=list[Turn])
+    running: list[Turn] = field(default_factory=list[Turn])
+    stopped: set[TurnId] = field(default_factory=set[TurnId])
+    interruption: Interruption | None = None
+    task: asyncio.Task[None] | None = None
+    pausing: bool = False
+    arrived: datetime = _LONG_AGO
+
+
+def _order(turn: Turn) -> int:
+    return turn.seq
+
+
+def _same_hand(one: Turn, other: Turn) -> bool:
+    """Whether both came from the same person by the same route."""
+    return one.principal == other.principal and one.route.joins(other.route)
+
+
+def _collects(lane: _Lane, turn: Turn) -> bool:
+    stopped = turn.stopped or turn.turn_id in lane.stopped
+    return turn.collectable and turn.kind is Kind.MESSAGE and not stopped

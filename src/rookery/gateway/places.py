@@ -1,0 +1,67 @@
+"""Which session lives where: each place holds at most one live session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select
+
+from rookery.gateway import tables
+from rookery.ids import AgentId, SessionId
+from rookery.storage.statements import upsert
+
+_p = tables.places.c
+_find = select(_p.session_id, _p.agent_id, _p.opened_key, _p.moved_at).where(
+    _p.session_key == bindparam("session_key")
+)
+_find_locked = _find.with_for_update()
+_move = upsert(tables.places, ["session_key"], ["session_id", "opened_key", "moved_at"])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place and the session that lives there; `opened_key` is the key in that session's transcript header."""
+
+    session_key: str
+    agent_id: AgentId
+    session_id: SessionId
+    opened_key: str
+    moved_at: datetime
+
+
+def live(connection: Connection, session_key: str) -> Place | None:
+    """The place with its live session; None while it is empty. Held against others to the transaction's end."""
+    row = connection.execute(_find_locked, {"session_key": session_key}).one_or_none()
+    if row is None:
+        return None
+    return Place(session_key, AgentId(row.agent_id), SessionId(row.session_id), row.opened_key, row.moved_at)
+
+
+def move(connection: Connection, place: Place) -> None:
+    """Let `place.session_id` be the session that lives there from now on."""
+    connection.execute(
+        _move[connection.dialect.name],
+        {
+            "session_key": place.session_key,
+            "agent_id": place.agent_id,
+            "session_id": place.session_id,
+            "opened_key": place.opened_key,
+            "moved_at": place.moved_at,
+        },
+    )
+
+
+def of_session(connection: Connection, agent_id: AgentId, session_id: SessionId) -> list[str]:
+    """The keys of the places in which a session of this agent lives."""
+    query = select(_p.session_key).where(_p.agent_id == agent_id, _p.session_id == session_id)
+    return list(connection.execute(query.order_by(_p.session_key)).scalars())
+
+
+def of_agent(connection: Connection, agent_id: AgentId) -> list[Place]:
+    """All places of an agent."""
+    query = select(tables.places).where(_p.agent_id == agent_id).order_by(_p.session_key)
+    return [
+        Place(row.session_key, AgentId(row.agent_id), SessionId(row.session_id), row.opened_key, row.moved_at)
+        for row in connection.execute(query)
+    ]

@@ -1,0 +1,83 @@
+"""Taking up a changed `rookery.yaml` while the gateway runs; one that does not load leaves everything as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from rookery.config import Config, load
+from rookery.errors import ConfigError, StorageUnavailable
+from rookery.gateway.gateway import Wait
+from rookery.gateway.house import House, account_settings, fit
+from rookery.gateway.settings import check_models, default_model, providers_from, settings_from
+
+LOOK_EVERY = 2.0
+"""Seconds between looks at the file."""
+
+_AT_START = "gateway, database, storage.openBrains, usersFile, and which channels run"
+
+
+class Reloader:
+    """Watches one configuration file for one running house."""
+
+    def __init__(self, house: House, config: Config, environ: Mapping[str, str]) -> None:
+        self._house = house
+        self._config = config
+        self._environ = environ
+        self._path: Path = house.home.config
+        self._seen = _stamp(self._path)
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    async def reload(self) -> str:
+        """Load the file and take it up. Returns one line on what holds now.
+
+        Raises `ConfigError` with everything that is wrong, and then the old configuration goes on.
+        """
+        house, gateway = self._house, self._house.gateway
+        config = load(self._path, self._environ)
+        settings = settings_from(config)
+        providers, shared_keys = providers_from(config, house.outbound, gateway.now)
+        check_models(config, providers)
+        await gateway.database.write(lambda connection: fit(connection, config, gateway.now()))
+        for name, channel in gateway.channels.items():
+            channel.configure(account_settings(config, name))
+        gateway.providers.replace(providers, shared_keys, default_model(config))
+        gateway.configure(settings)
+        fixed = _fixed(self._config) != _fixed(config)
+        self._config = config
+        return f"The configuration is in force{f'; {_AT_START} change with the next start' if fixed else ''}."
+
+    async def watch(self, wait: Wait = asyncio.sleep) -> None:
+        """Reload whenever the file changes; what is wrong with it goes to the log."""
+        while True:
+            await wait(LOOK_EVERY)
+            stamp = await asyncio.to_thread(_stamp, self._path)
+            if stamp == self._seen:
+                continue
+            self._seen = stamp
+            try:
+                self._house.gateway.log.info("config.reloaded", outcome=await self.reload())
+            except (ConfigError, StorageUnavailable) as error:
+                self._house.gateway.log.error("config.kept", error=error.detail)
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    channels = tuple(
+        bool(channel and channel.enabled and config.channels.accounts(name))
+        for name in type(config.channels).model_fields
+        if (channel := config.channels.channel(name)) is not None
+    )
+    return config.gateway, config.database, config.storage, config.users_file, channels
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size

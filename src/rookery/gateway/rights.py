@@ -1,0 +1,123 @@
+"""Who is behind an address, and may they: asked as a message comes in, its turn starts and its reply goes.
+
+Everything is read from the store at the moment of asking, so what was taken back is gone with the next question.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from rookery import users
+from rookery.config.words import DmPolicy, GroupPolicy
+from rookery.errors import NotFound
+from rookery.gateway.rules import EVERYBODY, INTERNAL_CHANNELS, Rules
+from rookery.ids import AgentId, UserId
+from rookery.messages import Address, ChatKind, Route
+from rookery.policy import Action, Actor, AgentFacts, Decision, Resource, actor_from, may, principal
+from rookery.users import Agent, User
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote: a user, or nobody we know. `admitted` is the account's word on letting them in at all."""
+
+    address: Address
+    user: User | None
+    admitted: Decision
+
+    @property
+    def actor(self) -> Actor:
+        known = self.user
+        return actor_from(
+            None if known is None else known.id, known is not None and known.role == "admin", self.address
+        )
+
+
+def identify(connection: Connection, route: Route, rules: Rules) -> Sender:
+    """Find who is behind a route's address, and whether its account lets them in."""
+    address = Address(route.channel, route.account, route.sender_id)
+    user = _user_behind(connection, address)
+    return Sender(address, user, _admit(user, route, rules))
+
+
+def check(
+    connection: Connection, route: Route, agent_id: AgentId, whose: str, action: Action, rules: Rules
+) -> tuple[Decision, Actor]:
+    """Whether the principal `whose` may still do `action` to the agent by this route.
+
+    An address that became somebody else's since is refused: what was one person's never reaches the next.
+    """
+    sender = identify(connection, route, rules)
+    if principal(sender.actor) != whose:
+        return Decision(False, "The address belongs to somebody else now."), sender.actor
+    return allowed(connection, sender, agent_id, action, route), sender.actor
+
+
+def allowed(connection: Connection, sender: Sender, agent_id: AgentId, action: Action, route: Route) -> Decision:
+    """The gate's answer for this sender, with the facts as they are now."""
+    try:
+        agent = users.get_agent(connection, agent_id)
+    except NotFound:
+        return Decision(False, "This assistant is not here any more.")
+    return ask(sender, agent, action, route)
+
+
+def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn: bool = True) -> Decision:
+    """Account and gate together: the account lets the sender in, and the gate lets them do it."""
+    if not sender.admitted:
+        return sender.admitted
+    resource = Resource(facts(agent), route.chat.kind, guests=sender.user is None, own_turn=own_turn)
+    return may(sender.actor, action, resource)
+
+
+def facts(agent: Agent) -> AgentFacts:
+    """What the gate needs to know of an agent."""
+    return AgentFacts(agent.enabled, agent.owner, agent.sponsor)
+
+
+def _user_behind(connection: Connection, address: Address) -> User | None:
+    if address.channel not in INTERNAL_CHANNELS:
+        return users.identify(connection, address)
+    try:
+        return users.get_user(connection, UserId(address.sender))
+    except NotFound:
+        return None
+
+
+def _admit(user: User | None, route: Route, rules: Rules) -> Decision:
+    if user is not None and not user.enabled:
+        return Decision(False, f"User {user.id!r} is disabled.")
+    if route.channel in INTERNAL_CHANNELS:
+        return Decision(user is not None, "" if user is not None else f"There is no user {route.sender_id!r}.")
+    account = rules.account(route.channel, route.account)
+    if account is None:
+        return Decision(False, f"There is no account {route.account!r} on {route.channel}.")
+    known = user is not None
+    if route.chat.kind is ChatKind.DM:
+        return _admit_direct(
+            known, account.dm_policy, route.sender_id in account.allow_from, EVERYBODY in account.allow_from, route
+        )
+    if account.group_policy is GroupPolicy.DISABLED:
+        return Decision(False, f"Groups are switched off on account {route.account!r} of {route.channel}.")
+    listed = route.sender_id in account.group_allow_from or EVERYBODY in account.group_allow_from
+    if known or listed or account.group_policy is GroupPolicy.OPEN:
+        return Decision(True, "")
+    return Decision(
+        False, f"Sender {route.sender_id!r} is no user and not in groupAllowFrom of account {route.account!r}."
+    )
+
+
+def _admit_direct(known: bool, policy: DmPolicy, listed: bool, everybody: bool, route: Route) -> Decision:
+    if policy is DmPolicy.DISABLED:
+        return Decision(
+            False, f"Direct messages are switched off on account {route.account!r} of {route.channel}."
+        )
+    if known or listed or everybody or policy is DmPolicy.OPEN:
+        return Decision(True, "")
+    return Decision(
+        False,
+        f"Sender {route.sender_id!r} on account {route.account!r} of {route.channel} is no user; "
+        f"link them with: rookery identity link USER {route.channel} {route.sender_id} --account {route.account}",
+    )

@@ -1,0 +1,153 @@
+"""From `rookery.yaml` to what the path of a message asks: rules, limits, providers, shared agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rookery.config import CommonAccount, Config
+from rookery.config.words import Api, BindingSession
+from rookery.errors import ConfigError
+from rookery.gateway.bind import Binding, Bindings
+from rookery.gateway.gateway import Settings
+from rookery.gateway.providers import OFFLINE, Provider, SharedKey
+from rookery.gateway.rules import AccountRules, QueueRules, Rules
+from rookery.gateway.turn import RunLimits
+from rookery.ids import AgentId, UserId
+from rookery.messages import ChatKind
+from rookery.models import Key, Model
+from rookery.sessions.scope import IdentityLinks
+from rookery.users import ConfiguredAgent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rookery.outbound import Outbound
+
+_CHAT_KINDS = {
+    "dm": ChatKind.DM,
+    "direct": ChatKind.DM,
+    "group": ChatKind.GROUP,
+    "channel": ChatKind.CHANNEL,
+    "room": ChatKind.CHANNEL,
+}
+
+
+def settings_from(config: Config) -> Settings:
+    """What the gateway runs by. Raises `ConfigError` for bindings or links that cannot stand together."""
+    limits = config.models.limits
+    defaults = config.agents.defaults
+    return Settings(
+        rules=_rules(config),
+        run=RunLimits(
+            tools=frozenset(defaults.tools),
+            max_steps=defaults.max_steps,
+            timeout_seconds=limits.timeout_seconds,
+            persona=defaults.persona or "",
+        ),
+        max_concurrent=limits.max_concurrent,
+        per_person=limits.per_user,
+    )
+
+
+def default_model(config: Config) -> str:
+    """The model of an agent that has none of its own, as `provider/model`."""
+    return config.agents.defaults.model or config.models.default
+
+
+def configured_agents(config: Config) -> list[ConfiguredAgent]:
+    """The shared agents the file lists."""
+    return [
+        ConfiguredAgent(
+            id=AgentId(agent.id),
+            name=agent.name,
+            sponsor=UserId(agent.sponsor),
+            persona=agent.persona or "",
+            model=agent.model,
+        )
+        for agent in config.agents.list
+    ]
+
+
+def providers_from(
+    config: Config, outbound: Outbound, now: Callable[[], datetime]
+) -> tuple[dict[str, Provider], dict[str, SharedKey]]:
+    """The providers and shared keys the file describes; clients are imported at their first use."""
+    shared = {
+        name: SharedKey(key.provider, Key(key.key_from.reveal()))
+        for name, key in config.models.shared_keys.items()
+    }
+    providers = {OFFLINE: Provider(OFFLINE, _open_demo, keyless=True)}
+    for name in {"openai", *config.models.providers}:
+        provider = config.models.provider(name)
+        if provider is None or provider.api is not Api.OPENAI or provider.base_url is None:
+            continue
+        # A server of the operator's own that no key was ever set up for is asked without one.
+        keyless = name != "openai" and not any(key.provider == name for key in shared.values())
+        providers[name] = Provider(name, _opener(name, provider.base_url, outbound, now), keyless)
+    return providers, shared
+
+
+def check_models(config: Config, providers: Mapping[str, Provider]) -> None:
+    """Raises `ConfigError` when a model is named whose provider this gateway cannot ask."""
+    named = {"models.default": default_model(config)}
+    named |= {f"agents.list {agent.id}": agent.model for agent in config.agents.list if agent.model is not None}
+    for where, model in named.items():
+        if model.partition("/")[0] not in providers:
+            known = ", ".join(sorted(providers))
+            raise ConfigError(f"{where} is {model!r}, but there is no such provider here; there are: {known}.")
+
+
+def _open_demo() -> Model:
+    from rookery.models.demo import DemoModel
+
+    return DemoModel()
+
+
+def _opener(name: str, base_url: str, outbound: Outbound, now: Callable[[], datetime]) -> Callable[[], Model]:
+    def open_model() -> Model:
+        from rookery.models.openai import OpenAIModel
+
+        return OpenAIModel(outbound, base_url, name=name, now=now)
+
+    return open_model
+
+
+def _rules(config: Config) -> Rules:
+    session, queue = config.session, config.messages.queue
+    accounts = {
+        (channel, name): _account(account, config.channels.session_binding(channel, name))
+        for channel in type(config.channels).model_fields
+        for name, account in config.channels.accounts(channel).items()
+    }
+    return Rules(
+        accounts=accounts,
+        bindings=Bindings(
+            Binding(
+                agent_id=AgentId(binding.agent_id),
+                channel=binding.match.channel,
+                account=binding.match.account,
+                peer_kind=None if binding.match.peer is None else _CHAT_KINDS[binding.match.peer.kind],
+                peer_id=None if binding.match.peer is None else binding.match.peer.id,
+                session=None if binding.session is BindingSession.SHARED else binding.session,
+            )
+            for binding in config.bindings
+        ),
+        links=IdentityLinks({str(name): addresses for name, addresses in session.identity_links.items()}),
+        main_key=session.main_key,
+        dm_scope=session.dm_scope,
+        isolation_scope=session.isolation.default_scope if session.isolation.enabled else None,
+        queue=QueueRules(mode=queue.mode, debounce=queue.debounce_ms / 1000, cap=queue.cap),
+    )
+
+
+def _account(account: CommonAccount, session_binding: str | None) -> AccountRules:
+    return AccountRules(
+        dm_policy=account.dm_policy,
+        allow_from=frozenset(account.allow_from),
+        group_policy=account.group_policy,
+        group_allow_from=frozenset(account.group_allow_from),
+        require_mention=account.require_mention,
+        session_binding=session_binding,
+    )

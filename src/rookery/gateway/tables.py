@@ -1,0 +1,134 @@
+"""The gateway's own tables: what was seen, what waits, what is to be sent, and which session lives where.
+
+What people said stands apart, in the `*_bodies` tables, so that PostgreSQL can hold it behind row-level
+security while the queues stay readable to the gateway.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
+
+from rookery.storage import Instant, metadata
+from rookery.storage.columns import Sequence64
+
+seen = Table(
+    "seen",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("message_id", Text, primary_key=True),
+    Column("outcome", Text, nullable=False),
+    Column("turn_id", Text, nullable=True),
+    Column("seen_at", Instant, nullable=False, index=True),
+)
+
+places = Table(
+    "places",
+    metadata,
+    Column("session_key", Text, primary_key=True),
+    Column("agent_id", Text, nullable=False, index=True),
+    Column("session_id", Text, nullable=False, index=True),
+    Column("opened_key", Text, nullable=False),
+    Column("moved_at", Instant, nullable=False),
+)
+
+
+def _route_columns() -> list[Column[str]]:
+    return [
+        Column("channel", Text, nullable=False),
+        Column("account", Text, nullable=False),
+        Column("chat_kind", Text, nullable=False),
+        Column("chat_id", Text, nullable=False),
+        Column("thread_id", Text, nullable=True),
+        Column("sender_id", Text, nullable=False),
+        Column("message_id", Text, nullable=False),
+    ]
+
+
+turns = Table(
+    "turns",
+    metadata,
+    # The order of acceptance. A lane runs its turns by it.
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("turn_id", Text, nullable=False, unique=True),
+    Column("agent_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("session_key", Text, nullable=False),
+    Column("opened_key", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("collectable", Boolean, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+    Column("answered_by", Text, nullable=True),
+    Column("error", Text, nullable=True),
+    Column("input_tokens", Integer, nullable=False, server_default=text("0")),
+    Column("output_tokens", Integer, nullable=False, server_default=text("0")),
+    Column("accepted_at", Instant, nullable=False),
+    Column("finished_at", Instant, nullable=True),
+    *_route_columns(),
+)
+Index(
+    "ix_turns_unfinished",
+    turns.c.session_id,
+    turns.c.seq,
+    sqlite_where=turns.c.finished_at.is_(None),
+    postgresql_where=turns.c.finished_at.is_(None),
+)
+Index("ix_turns_session", turns.c.session_id)
+
+turn_bodies = Table(
+    "turn_bodies",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("turn_id", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("delivery_id", Text, nullable=False, unique=True),
+    Column("turn_id", Text, nullable=False, index=True),
+    Column("agent_id", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("speaker", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("network_id", Text, nullable=True),
+    Column("problem", Text, nullable=True),
+    Column("created_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=True),
+    *_route_columns(),
+)
+Index(
+    "ix_outbox_waiting",
+    outbox.c.seq,
+    sqlite_where=outbox.c.ended_at.is_(None),
+    postgresql_where=outbox.c.ended_at.is_(None),
+)
+
+outbox_bodies = Table(
+    "outbox_bodies",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("delivery_id", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Sequence64, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("on_behalf_of", Text, nullable=True, index=True),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+)
+
+CONTENT_TABLES = (turn_bodies, outbox_bodies)
+"""The tables that hold what people said; on PostgreSQL each is behind forced row-level security."""
