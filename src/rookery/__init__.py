@@ -1,5 +1,3 @@
 """Rookery: several people share one AI-assistant installation without sharing a brain."""
 
-from importlib.metadata import version
-
-__version__ = version("rookery")
+__version__ = "0.1.0"

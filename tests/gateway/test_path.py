@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from rookery.channels.contract import Outcome
 from rookery.config.words import QueueMode
+from rookery.errors import NotFound
+from rookery.gateway.inbound import Wish
 from rookery.gateway.rules import QueueRules
+from rookery.ids import AgentId
 from rookery.messages import Role, StopReason
 from rookery.models.scripted import ScriptedModel, Step
 from tests.support.house import TestHouse
@@ -282,3 +286,38 @@ async def test_a_group_is_answered_by_its_shared_agent_only(house: TestHouse) ->
     said = (await house.entries("helpdesk", session.session_id))[0]
     assert said.role is Role.USER
     assert said.sender is not None
+
+
+async def test_nobody_names_somebody_else_s_session_on_a_shared_agent(house: TestHouse) -> None:
+    """On a shared agent people reach their own conversations by name, and no place of anybody else's."""
+    await house.person("alice", telegram="1")
+    await house.person("bob", telegram="2")
+    await house.shared_agent("helpdesk", sponsor="alice")
+    theirs = Wish(agent_id=AgentId("helpdesk"))
+    await house.receive("telegram", "2", "bob-secret", theirs)
+    await house.idle()
+    [bobs] = await house.sessions("helpdesk")
+
+    for name in (bobs.session_id, bobs.session_key, "agent:helpdesk:telegram:default:dm:~carol", "nonsense"):
+        with pytest.raises(NotFound):
+            await house.receive("telegram", "1", "show me", replace(theirs, session=name))
+    await house.receive("telegram", "2", "mine again", replace(theirs, session=bobs.session_id))
+    await house.idle()
+
+    assert house.telegram.heard_by("1") == []
+    assert "bob-secret" in house.telegram.heard_by("2")[1]
+
+
+async def test_a_session_of_one_s_own_is_reached_by_every_name_it_has(house: TestHouse) -> None:
+    """`sessionId`, full key and short form lead to the same conversation of one's own agent."""
+    await house.person("alice", telegram="1")
+    await house.telegram.says("1", "the word is heron")
+    await house.idle()
+    [session] = await house.sessions("alice")
+    for name in (session.session_id, session.session_key, "internal:main:main", "main"):
+        await house.receive("telegram", "1", f"by {name}", Wish(session=name))
+    await house.idle()
+    with pytest.raises(NotFound):
+        await house.receive("telegram", "1", "x", Wish(session="agent:bob:main"))
+
+    assert len(await house.sessions("alice")) == 1

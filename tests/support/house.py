@@ -23,18 +23,19 @@ from typing import Any, Self
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.channels.contract import Channel, Ids
+from rookery.channels.contract import Channel, Ids, Receipt
 from rookery.channels.loopback import LoopbackNetwork
 from rookery.config.words import DmPolicy
 from rookery.gateway import schema
 from rookery.gateway.bind import Binding, Bindings
 from rookery.gateway.gateway import Gateway, Settings
+from rookery.gateway.inbound import NO_WISH, Wish
 from rookery.gateway.log import Logger, open_log
 from rookery.gateway.providers import Provider, Providers
 from rookery.gateway.rules import AccountRules, QueueRules, Rules
 from rookery.gateway.turn import RunLimits
 from rookery.ids import AgentId, UserId
-from rookery.messages import MessageEntry
+from rookery.messages import Chat, ChatKind, InboundMessage, MessageEntry
 from rookery.models import Model
 from rookery.models.scripted import EchoModel
 from rookery.sessions import Brains, FileBrains, RowBrains
@@ -82,6 +83,7 @@ class TestHouse:
         self._wrap_database = wrap_database
         self._wrap_brains = wrap_brains
         self._threads: WriterThreads | None = None
+        self._received = 0
         self._log_handler: Any = None
         self.gateway: Gateway
 
@@ -139,6 +141,19 @@ class TestHouse:
         await self.gateway.idle()
         for _ in range(3):  # whoever waits for a later moment has told the clock
             await asyncio.sleep(0)
+
+    async def receive(self, channel: str, sender: str, text: str, wish: Wish = NO_WISH) -> Receipt:
+        """A direct message with a wish, as only channels of our own can bring."""
+        self._received += 1
+        message = InboundMessage(
+            channel=channel,
+            account="default",
+            message_id=f"received-{self._received}",
+            sender_id=sender,
+            chat=Chat(ChatKind.DM, sender),
+            text=text,
+        )
+        return await self.gateway.receive(message, wish)
 
     async def entries(self, agent_id: str, session_id: str) -> list[MessageEntry]:
         """What a session's transcript holds."""

@@ -127,9 +127,14 @@ class _Run:
         if self.settings.key_error is not None:
             raise self.settings.key_error
         reply = await self.interruption.guard(self._stream())
-        calls = any(isinstance(part, ToolCallPart) for part in reply.content)
-        reason = StopReason.TOOL_CALLS if calls else reply.stop_reason
-        await self._write_answer(reply.content, reason, usage=reply.usage)
+        content, reason = reply.content, reply.stop_reason
+        if reason in (StopReason.STOP, StopReason.TOOL_CALLS):
+            calls = any(isinstance(part, ToolCallPart) for part in content)
+            reason = StopReason.TOOL_CALLS if calls else StopReason.STOP
+        else:
+            # A reply that was cut off may hold half a call; half a call is not made.
+            content = tuple(part for part in content if not isinstance(part, ToolCallPart))
+        await self._write_answer(content, reason, usage=reply.usage)
 
     async def _stream(self) -> ModelReply:
         request = ModelRequest(

@@ -64,6 +64,7 @@ class _Cut:
 
 # Longer marks, words and lines are no fences that anybody writes; so bounded, one always leaves room for code.
 _FENCE_LINE = re.compile(r"^ {0,3}(?P<mark>`{3,8}(?!`)|~{3,8}(?!~))(?P<info>[^`\n]{0,64})$", re.MULTILINE)
+_LONGEST_FENCE_LINE = 80
 _LONGEST_LANGUAGE = 24
 _ROOM_FOR_FENCES = 128
 
@@ -93,7 +94,7 @@ def _balanced(text: str, fence: _Fence | None, limit: int) -> _Cut:
     room = most
     while True:
         cut = _best(text, fence, low, room)
-        seen = _scan(text[: cut.end], fence)
+        seen = _scan(text, cut.end, fence)
         if seen.fence and not fence and seen.opened_at and "\n" not in text[seen.opened_at : cut.end]:
             return _Cut(seen.opened_at, seen.opened_at)  # else the piece would end with an empty block
         needed = len(seen.fence.closing) if seen.fence else 0
@@ -103,7 +104,8 @@ def _balanced(text: str, fence: _Fence | None, limit: int) -> _Cut:
 
 
 def _best(text: str, fence: _Fence | None, low: int, room: int) -> _Cut:
-    seen = _scan(text[:room], fence)
+    seen = _scan(text, room, fence)
+    room = seen.end
     if seen.fence is None:
         return _in_prose(text, max(low, seen.closed_at), room)
     if seen.opened_at > room * 3 // 10:
@@ -159,23 +161,32 @@ def _is_flag_letter(character: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The fence open at the end of a text, where its line starts, and where the last closed block ends."""
+    """The fence open at `end`, where its line starts, and where the last closed block ends.
+
+    `end` is where looking ended: earlier than asked for when a fence's line would have been cut.
+    """
 
     fence: _Fence | None
     opened_at: int
     closed_at: int
+    end: int
 
 
-def _scan(text: str, fence: _Fence | None) -> _Seen:
+def _scan(text: str, end: int, fence: _Fence | None) -> _Seen:
     opened_at = closed_at = 0
-    for line in _FENCE_LINE.finditer(text):
+    for line in _FENCE_LINE.finditer(text, 0, end + _LONGEST_FENCE_LINE):
+        if line.start() >= end:
+            break
+        if line.end() > end:
+            end = line.start() or end
+            break
         if fence is None:
             word = line["info"].strip().partition(" ")[0]
             fence = _Fence(line["mark"], word if len(word) <= _LONGEST_LANGUAGE else "")
             opened_at = line.start()
         elif fence.ends_at(line):
             fence, closed_at = None, line.end()
-    return _Seen(fence, opened_at, closed_at)
+    return _Seen(fence, opened_at, closed_at, end)
 
 
 def _next(text: str, at: int) -> int:

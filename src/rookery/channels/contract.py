@@ -85,8 +85,8 @@ class Channel(Protocol):
     async def start(self, receive: Receive) -> None:
         """Begin to take messages in. Returns when the channel is ready; a task of the channel's own goes on.
 
-        Called once, after the gateway can accept. Raises `ChannelUnavailable` when the network cannot be
-        reached yet, `ConfigError` when the account's settings cannot work.
+        Called once the gateway can accept, and again later when it raised `ChannelUnavailable`, which says
+        that the network cannot be reached yet. Raises `ConfigError` when the account's settings cannot work.
         """
         ...
 

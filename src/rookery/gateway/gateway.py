@@ -114,16 +114,23 @@ class Gateway:
             await self._start_channel(channel)
         self._begin(self._maintain(), "maintenance")
 
-    async def receive(self, message: InboundMessage, wish: Wish = inbound.NO_WISH) -> Receipt:
+    async def receive(
+        self,
+        message: InboundMessage,
+        wish: Wish = inbound.NO_WISH,
+        *,
+        queued: Callable[[Turn], None] | None = None,
+    ) -> Receipt:
         """Decide about a message; what became of it is committed and synced when this returns.
 
-        This is `channels.contract.Receive`, for the channels of this gateway.
+        This is `channels.contract.Receive`, for the channels of this gateway. `queued` is told of the turn that
+        will answer the message, after the commit and before the turn can begin, so that no delta is missed.
         """
         if not self.accepting:
             raise StorageUnavailable("The gateway is stopping; offer the message again in a while.")
         work = partial(self._take_in, message, wish)
         try:
-            taken = await self.database.write(work, then=self._taken)
+            taken = await self.database.write(work, then=partial(self._taken, queued))
         except StorageUnavailable as error:
             self.log.error(
                 "message.not_kept", channel=message.channel, account=message.account, error=error.detail
@@ -176,8 +183,11 @@ class Gateway:
             connection, message, self._rules(), self._chunk_limit(message.channel), self.now(), wish
         )
 
-    def _taken(self, taken: Taken) -> None:
+    def _taken(self, queued: Callable[[Turn], None] | None, taken: Taken) -> None:
         """What is committed now becomes known to the lanes and the outbox."""
+        for turn in taken.turns:
+            if queued is not None and turn.turn_id == taken.receipt.turn_id:
+                queued(turn)
         self.lanes.stop(taken.stopped)
         self.lanes.add(taken.turns)
         self.outbox.push(taken.deliveries)

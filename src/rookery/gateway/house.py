@@ -6,12 +6,16 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
 from rookery import users
 from rookery.channels import registry
 from rookery.channels.contract import AccountSettings, Channel, HttpPost, Needs
+from rookery.channels.terminal import ACCOUNT as TERMINAL_ACCOUNT
+from rookery.channels.terminal import CHANNEL as TERMINAL
+from rookery.channels.terminal import TerminalChannel
 from rookery.config import CHANNEL_NAMES, Config, Secret
 from rookery.errors import ConfigError, NotFound
 from rookery.gateway import schema
@@ -79,6 +83,9 @@ async def open_house(
             log=log,
         )
         stack.push_async_callback(gateway.close, grace)
+        terminal = gateway.channels.get(TERMINAL)
+        if isinstance(terminal, TerminalChannel):
+            terminal.on_attach = partial(gateway.outbox.wake, TERMINAL, TERMINAL_ACCOUNT)
         yield House(home, gateway, outbound)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
 from sqlalchemy import Connection
 
@@ -15,18 +14,20 @@ from rookery import ids, users
 from rookery.channels.chunks import chunks
 from rookery.channels.contract import Outcome, Receipt
 from rookery.errors import InvalidInput, NotFound
-from rookery.gateway import audit, commands, deliveries, places, rights, seen, turns
+from rookery.gateway import commands, deliveries, opening, rights, seen, turns
+from rookery.gateway.arrival import Arrival
 from rookery.gateway.bind import Binding
-from rookery.gateway.commands import Command, Name
+from rookery.gateway.commands import Command
 from rookery.gateway.deliveries import Delivery
-from rookery.gateway.places import Place
+from rookery.gateway.effects import carry_out
+from rookery.gateway.opening import LiveSession
 from rookery.gateway.rights import Sender
 from rookery.gateway.rules import Rules
 from rookery.gateway.turns import Body, Kind, Turn
-from rookery.ids import AgentId, DeliveryId, SessionId, TurnId
-from rookery.messages import ChatKind, InboundMessage, Route
-from rookery.policy import Action, Decision, principal
-from rookery.sessions.key import ByHand, SessionKey, read_place
+from rookery.ids import AgentId, DeliveryId, TurnId
+from rookery.messages import ChatKind, InboundMessage
+from rookery.policy import Action, principal
+from rookery.sessions.key import SessionKey
 from rookery.sessions.scope import Conversation, Ephemeral, Scope, choose_scope, place_for
 from rookery.users import Agent
 
@@ -88,37 +89,9 @@ def take_in(
     if not decision:
         return _end(connection, message, Outcome.REFUSED, decision.reason, now)
     place = _place(connection, sender, agent, binding, message, rules, wish, now)
-    arrival = _Arrival(connection, message, sender, agent, place, rules, chunk_limit, now)
+    arrival = Arrival(connection, message, sender, agent, place, chunk_limit, now)
     command = commands.parse(message.text)
     return _accept(arrival, wish) if command is None else _command(arrival, command)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The session a message is for. `key` is where it arrived, `opened_key` what the session's header says."""
-
-    key: str
-    session_id: SessionId
-    opened_key: str
-    ephemeral: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A message that was let in, with everything the last steps need to know of it."""
-
-    connection: Connection
-    message: InboundMessage
-    sender: Sender
-    agent: Agent
-    place: _Place
-    rules: Rules
-    chunk_limit: int
-    now: datetime
-
-    @property
-    def principal(self) -> str:
-        return principal(self.sender.actor)
 
 
 # --- authorise ----------------------------------------------------------------------------------------------
@@ -186,15 +159,17 @@ def _place(
     rules: Rules,
     wish: Wish,
     now: datetime,
-) -> _Place:
+) -> LiveSession:
     """The session the message is for; an empty place opens one."""
+    if wish.session is not None and agent.shared:
+        return opening.own(connection, agent.id, wish.session, principal(sender.actor))
     if wish.session is not None:
-        return wished_place(connection, agent.id, wish.session, rules.main_key, now)
+        return opening.named(connection, agent.id, wish.session, rules.main_key, now)
     words = rules.scope_words(message.channel, message.account, None if binding is None else binding.session)
     scope = choose_scope(words, shared=agent.shared)
     if isinstance(scope, Ephemeral):
         if message.chat.kind is ChatKind.DM:
-            return _ephemeral(agent.id, now)
+            return opening.ephemeral(agent.id, now)
         scope = Scope.MAIN  # which a group does not ask: it keeps its own place
     conversation = Conversation(
         channel=message.channel,
@@ -206,36 +181,7 @@ def _place(
     )
     ids_per_account = message.channel in rules.ids_per_account
     place = place_for(conversation, scope, rules.main_key, ids_per_account=ids_per_account)
-    return _live(connection, agent.id, str(SessionKey(agent.id, place)), now)
-
-
-def wished_place(connection: Connection, agent_id: AgentId, session: str, main_key: str, now: datetime) -> _Place:
-    """The session a caller named by place or `sessionId`. Raises `NotFound` for what is not this agent's."""
-    for place in places.of_agent(connection, agent_id):
-        if session == place.session_id:
-            return _Place(place.session_key, place.session_id, place.opened_key)
-    opened_key = turns.opened_key(connection, agent_id, SessionId(session))
-    if opened_key is not None:
-        return _Place(opened_key, SessionId(session), opened_key)
-    key = read_place(session, agent_id, main_key)
-    if key.agent_id != agent_id:
-        raise NotFound(f"There is no session {session!r} here.")
-    return _live(connection, agent_id, str(key), now)
-
-
-def _live(connection: Connection, agent_id: AgentId, key: str, now: datetime) -> _Place:
-    found = places.live(connection, key)
-    if found is None:
-        found = Place(key, agent_id, SessionId(ids.fresh(now)), key, now)
-        places.move(connection, found)
-    assert found.agent_id == agent_id, "a key names its agent, so a place is never another agent's"
-    return _Place(key, found.session_id, found.opened_key)
-
-
-def _ephemeral(agent_id: AgentId, now: datetime) -> _Place:
-    session_id = ids.fresh(now)
-    key = str(SessionKey(agent_id, ByHand(session_id)))
-    return _Place(key, SessionId(session_id), key, ephemeral=True)
+    return opening.live_in(connection, agent.id, str(SessionKey(agent.id, place)), now)
 
 
 def _known_name(connection: Connection, sender: Sender, rules: Rules) -> str | None:
@@ -252,7 +198,7 @@ def _known_name(connection: Connection, sender: Sender, rules: Rules) -> str | N
 # --- accept -------------------------------------------------------------------------------------------------
 
 
-def _accept(arrival: _Arrival, wish: Wish) -> Taken:
+def _accept(arrival: Arrival, wish: Wish) -> Taken:
     """Queue the message as a turn, with the mark that it was seen."""
     message, place, now = arrival.message, arrival.place, arrival.now
     turn_id = TurnId(ids.fresh(now))
@@ -280,15 +226,12 @@ def _accept(arrival: _Arrival, wish: Wish) -> Taken:
     return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn_id), turns=(turn,))
 
 
-# --- commands -----------------------------------------------------------------------------------------------
-
-
-def _command(arrival: _Arrival, command: Command) -> Taken:
+def _command(arrival: Arrival, command: Command) -> Taken:
     """Carry out a command and keep its answer with its effect."""
     turn_id = TurnId(ids.fresh(arrival.now))
     if not seen.mark(arrival.connection, arrival.message, Outcome.ACCEPTED, turn_id, arrival.now):
         return Taken(Receipt(Outcome.DUPLICATE))
-    effect = _carry_out(arrival, command)
+    effect = carry_out(arrival, command)
     answered = tuple(
         Delivery(
             delivery_id=DeliveryId(f"{turn_id}.0.{number}"),
@@ -308,141 +251,3 @@ def _command(arrival: _Arrival, command: Command) -> Taken:
         deliveries.add(arrival.connection, delivery)
     receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
     return Taken(receipt, turns=effect.turns, deliveries=answered, stopped=effect.stopped)
-
-
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """What a command did, and what it says."""
-
-    answer: str
-    turns: tuple[Turn, ...] = ()
-    stopped: tuple[TurnId, ...] = ()
-
-
-_ACTIONS = {
-    Name.HELP: Action.READ_STATUS,
-    Name.WHOAMI: Action.READ_STATUS,
-    Name.STATUS: Action.READ_STATUS,
-    Name.NEW: Action.NEW_SESSION,
-    Name.STOP: Action.STOP_TURN,
-}
-
-
-def _carry_out(arrival: _Arrival, command: Command) -> _Effect:
-    if command.name is None:
-        return _Effect(commands.unknown_text(command.word))
-    decision = _may_use(arrival, command.name)
-    if not decision:
-        return _Effect(decision.reason)
-    match command.name:
-        case Name.HELP:
-            return _Effect(commands.help_text(lambda name: bool(_may_use(arrival, name))))
-        case Name.WHOAMI:
-            return _Effect(_whoami(arrival))
-        case Name.STATUS:
-            return _Effect(_status(arrival))
-        case Name.NEW:
-            return _new(arrival, command.rest)
-        case Name.STOP:
-            return _stop(arrival)
-        case _:
-            assert_never(command.name)
-
-
-def _may_use(arrival: _Arrival, name: Name) -> Decision:
-    guest = arrival.sender.user is None
-    if guest and name is Name.STATUS:
-        return Decision(False, "Guests can use /help, /whoami, /new and /stop.")
-    return rights.ask(arrival.sender, arrival.agent, _ACTIONS[name], arrival.message.route)
-
-
-def _whoami(arrival: _Arrival) -> str:
-    user, agent, address = arrival.sender.user, arrival.agent, arrival.sender.address
-    who = (
-        f"You are a guest here, known to me as {address.sender} on {address.channel}."
-        if user is None
-        else f"You are {user.name} ({user.id}), writing as {address.sender} on {address.channel}."
-    )
-    return f"{who}\n{agent.name} ({agent.id}) answers you."
-
-
-def _status(arrival: _Arrival) -> str:
-    place = arrival.place
-    waiting = turns.waiting(arrival.connection, place.session_id)
-    lines = [
-        f"Conversation: {place.key} (session {place.session_id})",
-        "Nothing is being answered." if not waiting else f"Being answered or waiting: {waiting}",
-    ]
-    user = arrival.sender.user
-    if user is not None and arrival.message.chat.kind is ChatKind.DM:
-        lines += [
-            f"The operator looked: {look.action} {look.object} on {look.at:%Y-%m-%d %H:%M} UTC"
-            for look in audit.on_behalf_of(arrival.connection, user.id, limit=3)
-        ]
-    return "\n".join(lines)
-
-
-def _new(arrival: _Arrival, title: str) -> _Effect:
-    """Let another session live in this place; the one that did stays as it is, under its `sessionId`."""
-    session_id = SessionId(ids.fresh(arrival.now))
-    opened = open_session(
-        arrival.connection,
-        agent_id=arrival.agent.id,
-        session_id=session_id,
-        title=title or None,
-        also_at=arrival.place.key,
-        principal=arrival.principal,
-        route=arrival.message.route,
-        now=arrival.now,
-    )
-    named = f" “{title}”" if title else ""
-    return _Effect(f"A new conversation{named} begins here. The earlier one is kept.", turns=(opened,))
-
-
-def open_session(
-    connection: Connection,
-    *,
-    agent_id: AgentId,
-    session_id: SessionId,
-    title: str | None,
-    also_at: str | None,
-    principal: str,
-    route: Route,
-    now: datetime,
-) -> Turn:
-    """Open a session at `chat:<sessionId>`, and let it live at `also_at` too. Its lane writes its first lines."""
-    own_key = str(SessionKey(agent_id, ByHand(session_id)))
-    for key in (own_key, also_at):
-        if key is not None:
-            places.move(connection, Place(key, agent_id, session_id, own_key, now))
-    return turns.add(
-        connection,
-        turn_id=TurnId(ids.fresh(now)),
-        agent_id=agent_id,
-        session_id=session_id,
-        session_key=own_key,
-        opened_key=own_key,
-        principal=principal,
-        kind=Kind.OPEN,
-        collectable=False,
-        route=route,
-        body=Body(title=title, bound_to=also_at),
-        now=now,
-    )
-
-
-def _stop(arrival: _Arrival) -> _Effect:
-    everybody = bool(
-        rights.ask(arrival.sender, arrival.agent, Action.STOP_TURN, arrival.message.route, own_turn=False)
-    )
-    principals = None if everybody else [arrival.principal]
-    stopped = turns.stop(arrival.connection, arrival.place.session_id, principals)
-    if not stopped:
-        return _Effect("There is nothing to stop.")
-    behind = len(stopped) - 1
-    more = (
-        f" {behind} more {'message was' if behind == 1 else 'messages were'} waiting; not answered either."
-        if behind
-        else ""
-    )
-    return _Effect(f"Stopped.{more}", stopped=tuple(stopped))

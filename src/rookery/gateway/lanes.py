@@ -120,6 +120,11 @@ class Lanes:
         while tasks := [lane.task for lane in self._lanes.values() if lane.task is not None]:
             await asyncio.wait(tasks)
 
+    async def ended(self, session_id: SessionId) -> None:
+        """Wait until the lane of one session has nothing to do."""
+        while (lane := self._lanes.get(session_id)) is not None and lane.task is not None:
+            await asyncio.wait([lane.task])
+
     @property
     def running(self) -> int:
         """How many turns are being answered."""

@@ -215,6 +215,12 @@ def opened_key(connection: Connection, agent_id: AgentId, session_id: SessionId)
     return connection.execute(query).scalar()
 
 
+def principals(connection: Connection, session_id: SessionId) -> set[str]:
+    """Everybody who ever caused a turn in a session."""
+    query = select(_t.principal).where(_t.session_id == session_id).distinct()
+    return set(connection.execute(query).scalars())
+
+
 def waiting(connection: Connection, session_id: SessionId) -> int:
     """How many turns of a session have no end yet."""
     query = select(func.count()).where(_t.session_id == session_id, _t.finished_at.is_(None))

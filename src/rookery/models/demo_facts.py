@@ -66,6 +66,7 @@ def to_you(words: str) -> str:
 
 
 def _stated(words: str) -> Fact | None:
+    words = _GREETING.sub("", words)
     asked_to_remember = _REMEMBER.fullmatch(words)
     if asked_to_remember is not None:
         what = asked_to_remember["what"]
@@ -107,6 +108,9 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _DETERMINER = re.compile(r"^(?:my|our|the|a|an|this|your)\s+", re.IGNORECASE)
+_GREETING = re.compile(
+    r"(?:hello|hi|hey|good (?:morning|day|afternoon|evening))(?: there| all)?\b[,!:;.]*\s+", re.IGNORECASE
+)
 _REMEMBER = re.compile(
     r"(?:please )?(?:remember|note|keep in mind|don't forget|do not forget)(?: that| this)?[:,]?\s+(?P<what>.+)",
     re.IGNORECASE | re.DOTALL,

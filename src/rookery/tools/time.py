@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -33,7 +34,7 @@ class TimeTool:
         named = arguments.get("zone") or context.timezone
         if not isinstance(named, str):
             raise ToolRetry(f"zone is {named!r}; it is a text such as 'Europe/Madrid'.")
-        zone = _zone(named)
+        zone = await asyncio.to_thread(_zone, named)  # which reads files
         here = context.now().astimezone(zone)
         return f"{here:%A, %Y-%m-%d %H:%M:%S} in {zone.key} (UTC{here:%z})"
 

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 
@@ -25,6 +25,9 @@ from rookery.gateway.operations import Operations
 from rookery.gateway.reload import Reloader
 from rookery.web.app import App
 
+Ready = Callable[[House, Config, str], Awaitable[None]]
+"""Told of the running house, the configuration it runs by, and the address it answers at."""
+
 
 def up(
     home: Home,
@@ -32,9 +35,9 @@ def up(
     host: str | None,
     port: int | None,
     environ: Mapping[str, str],
-    ready: Callable[[House, str], None],
+    ready: Ready,
 ) -> None:
-    """Run the gateway of a home until SIGTERM or SIGINT; `ready` is called with its address once it accepts.
+    """Run the gateway of a home until SIGTERM or SIGINT; `ready` is told once it accepts.
 
     Raises `ConfigError`, `Conflict` when the home is in use, `StorageUnavailable`, and `OSError` for an
     address that cannot be bound.
@@ -57,7 +60,7 @@ async def _serve(
     config: Config,
     bound: socket.socket,
     environ: Mapping[str, str],
-    ready: Callable[[House, str], None],
+    ready: Ready,
 ) -> None:
     stop = _stop_on_signals()
     log, handler = open_log(home.log)
@@ -67,7 +70,8 @@ async def _serve(
         for line in unavailable(config):
             log.warning("config.unavailable", detail=line)
         reloader = Reloader(house, config, environ)
-        operations = Operations(house, config, reloader)
+        address = _address(bound)
+        operations = Operations(house, config, reloader, address=address)
         await stack.enter_async_context(ControlSocket(home.socket, operations, log))
         await house.gateway.start()
         web = config.gateway
@@ -77,9 +81,8 @@ async def _serve(
         watching = asyncio.create_task(reloader.watch(), name="config watch")
         gc.freeze()
         gc.enable()
-        address = _address(bound)
         log.info("gateway.ready", address=address, pid=os.getpid())
-        ready(house, address)
+        await ready(house, config, address)
         await asyncio.wait([asyncio.ensure_future(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("gateway.stopping")
         house.gateway.accepting = False

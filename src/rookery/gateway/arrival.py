@@ -1,0 +1,31 @@
+"""A message that was let in, with all that the last steps need to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from rookery.gateway.opening import LiveSession
+from rookery.gateway.rights import Sender
+from rookery.messages import InboundMessage
+from rookery.policy import principal
+from rookery.users import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that was let in, with everything the last steps need to know of it."""
+
+    connection: Connection
+    message: InboundMessage
+    sender: Sender
+    agent: Agent
+    place: LiveSession
+    chunk_limit: int
+    now: datetime
+
+    @property
+    def principal(self) -> str:
+        return principal(self.sender.actor)

@@ -1,0 +1,121 @@
+"""What the chat commands do, in the same transaction in which their message is accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from rookery import ids
+from rookery.gateway import audit, commands, opening, rights, turns
+from rookery.gateway.arrival import Arrival
+from rookery.gateway.commands import Command, Name
+from rookery.gateway.turns import Turn
+from rookery.ids import SessionId, TurnId
+from rookery.messages import ChatKind
+from rookery.policy import Action, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a command did, and what it says."""
+
+    answer: str
+    turns: tuple[Turn, ...] = ()
+    stopped: tuple[TurnId, ...] = ()
+
+
+_ACTIONS = {
+    Name.HELP: Action.READ_STATUS,
+    Name.WHOAMI: Action.READ_STATUS,
+    Name.STATUS: Action.READ_STATUS,
+    Name.NEW: Action.NEW_SESSION,
+    Name.STOP: Action.STOP_TURN,
+}
+
+
+def carry_out(arrival: Arrival, command: Command) -> Effect:
+    if command.name is None:
+        return Effect(commands.unknown_text(command.word))
+    decision = _may_use(arrival, command.name)
+    if not decision:
+        return Effect(decision.reason)
+    match command.name:
+        case Name.HELP:
+            return Effect(commands.help_text(lambda name: bool(_may_use(arrival, name))))
+        case Name.WHOAMI:
+            return Effect(_whoami(arrival))
+        case Name.STATUS:
+            return Effect(_status(arrival))
+        case Name.NEW:
+            return _new(arrival, command.rest)
+        case Name.STOP:
+            return _stop(arrival)
+        case _:
+            assert_never(command.name)
+
+
+def _may_use(arrival: Arrival, name: Name) -> Decision:
+    guest = arrival.sender.user is None
+    if guest and name is Name.STATUS:
+        return Decision(False, "Guests can use /help, /whoami, /new and /stop.")
+    return rights.ask(arrival.sender, arrival.agent, _ACTIONS[name], arrival.message.route)
+
+
+def _whoami(arrival: Arrival) -> str:
+    user, agent, address = arrival.sender.user, arrival.agent, arrival.sender.address
+    who = (
+        f"You are a guest here, known to me as {address.sender} on {address.channel}."
+        if user is None
+        else f"You are {user.name} ({user.id}), writing as {address.sender} on {address.channel}."
+    )
+    return f"{who}\n{agent.name} ({agent.id}) answers you."
+
+
+def _status(arrival: Arrival) -> str:
+    place = arrival.place
+    waiting = turns.waiting(arrival.connection, place.session_id)
+    lines = [
+        f"Conversation: {place.key} (session {place.session_id})",
+        "Nothing is being answered." if not waiting else f"Being answered or waiting: {waiting}",
+    ]
+    user = arrival.sender.user
+    if user is not None and arrival.message.chat.kind is ChatKind.DM:
+        lines += [
+            f"The operator looked: {look.action} {look.object} on {look.at:%Y-%m-%d %H:%M} UTC"
+            for look in audit.on_behalf_of(arrival.connection, user.id, limit=3)
+        ]
+    return "\n".join(lines)
+
+
+def _new(arrival: Arrival, title: str) -> Effect:
+    """Let another session live in this place; the one that did stays as it is, under its `sessionId`."""
+    session_id = SessionId(ids.fresh(arrival.now))
+    opened = opening.open_session(
+        arrival.connection,
+        agent_id=arrival.agent.id,
+        session_id=session_id,
+        title=title or None,
+        also_at=arrival.place.key,
+        principal=arrival.principal,
+        route=arrival.message.route,
+        now=arrival.now,
+    )
+    named = f" “{title}”" if title else ""
+    return Effect(f"A new conversation{named} begins here. The earlier one is kept.", turns=(opened,))
+
+
+def _stop(arrival: Arrival) -> Effect:
+    everybody = bool(
+        rights.ask(arrival.sender, arrival.agent, Action.STOP_TURN, arrival.message.route, own_turn=False)
+    )
+    principals = None if everybody else [arrival.principal]
+    stopped = turns.stop(arrival.connection, arrival.place.session_id, principals)
+    if not stopped:
+        return Effect("There is nothing to stop.")
+    behind = len(stopped) - 1
+    more = (
+        f" {behind} more {'message was' if behind == 1 else 'messages were'} waiting; not answered either."
+        if behind
+        else ""
+    )
+    return Effect(f"Stopped.{more}", stopped=tuple(stopped))
