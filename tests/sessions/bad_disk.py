@@ -20,7 +20,7 @@ class BadDisk:
 
     @property
     def ops(self) -> FileOps:
-        return FileOps(self._write, self._truncate, self._sync_data, self._sync)
+        return FileOps(self._write, self._write_at, self._truncate, self._sync_data, self._sync)
 
     def _write(self, descriptor: int, data: bytes) -> int:
         number = self._count("write")
@@ -32,6 +32,16 @@ class BadDisk:
                 return written
             raise OSError(code, os.strerror(code))
         return os.write(descriptor, data)
+
+    def _write_at(self, descriptor: int, data: bytes, offset: int) -> int:
+        number = self._count("write_at")
+        if number in self.failing:
+            code = self.failing[number]
+            written = os.pwrite(descriptor, data[: len(data) // 2], offset)
+            if code is None:
+                return written
+            raise OSError(code, os.strerror(code))
+        return os.pwrite(descriptor, data, offset)
 
     def _truncate(self, descriptor: int, length: int) -> None:
         self._check("truncate")
@@ -78,7 +88,7 @@ class ForgetfulDisk:
 
     @property
     def ops(self) -> FileOps:
-        return FileOps(self._write, self._truncate, self._sync_data, lambda _: None)
+        return FileOps(self._write, self._write_at, self._truncate, self._sync_data, lambda _: None)
 
     def cut_power(self, pending: Callable[[int], int]) -> None:
         """Every file becomes what the platters have, with so many of its pending writes as `pending` says."""
@@ -98,15 +108,22 @@ class ForgetfulDisk:
         part = data if length is None else data[:length]
         offset = os.fstat(descriptor).st_size
         os.write(descriptor, part)
-
-        def change(image: bytearray) -> None:
-            image.extend(b"\0" * (offset - len(image)))
-            image[offset : offset + len(part)] = part
-
-        self._image(descriptor).pending.append(change)
+        self._remember(descriptor, part, offset)
         if length is not None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return len(part)
+
+    def _write_at(self, descriptor: int, data: bytes, offset: int) -> int:
+        os.pwrite(descriptor, data, offset)
+        self._remember(descriptor, data, offset)
+        return len(data)
+
+    def _remember(self, descriptor: int, data: bytes, offset: int) -> None:
+        def change(image: bytearray) -> None:
+            image.extend(b"\0" * (offset - len(image)))
+            image[offset : offset + len(data)] = data
+
+        self._image(descriptor).pending.append(change)
 
     def _truncate(self, descriptor: int, length: int) -> None:
         os.ftruncate(descriptor, length)

@@ -22,6 +22,7 @@ class FileOps:
     """The calls a disk fails at; an argument, so that tests can bring a bad disk."""
 
     write: Callable[[int, bytes], int] = os.write
+    write_at: Callable[[int, bytes, int], int] = os.pwrite
     truncate: Callable[[int, int], None] = os.ftruncate
     sync_data: Callable[[int], None] = _sync_data
     sync: Callable[[int], None] = os.fsync
@@ -42,6 +43,15 @@ def write_all(descriptor: int, data: bytes, ops: FileOps) -> None:
     written = ops.write(descriptor, data)
     if written != len(data):
         raise OSError(f"only {written} of {len(data)} bytes were written")
+
+
+def write_back(descriptor: int, data: bytes, offset: int, ops: FileOps) -> None:
+    """Write what a file holds at `offset` once more, so that the next sync really puts it on the disk."""
+    while data:
+        written = ops.write_at(descriptor, data, offset)
+        if written == 0:
+            raise OSError("nothing could be written")
+        data, offset = data[written:], offset + written
 
 
 def read_from(descriptor: int, offset: int, end: int) -> bytes:

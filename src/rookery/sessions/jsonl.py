@@ -29,6 +29,7 @@ from rookery.sessions.disk import (
     set_aside,
     sync_directory,
     write_all,
+    write_back,
 )
 from rookery.sessions.transcripts import (
     Problem,
@@ -46,6 +47,10 @@ SUFFIX = ".jsonl"
 REMEMBERED_FILES = 64
 REMEMBERED_IDS = 20_000
 """Of how many transcripts one brain keeps the entry ids in memory, and how many ids; others are read again."""
+
+
+IN_DOUBT = 16 << 20
+"""More bytes than one append can write: how much of a file's end is written again before it is believed."""
 
 
 class JsonlTranscripts:
@@ -268,7 +273,7 @@ class TranscriptFile:
 
     def _read(self) -> Transcript | None:
         """Read the file anew, mended and synced first, and remember what it holds."""
-        self._size = None
+        trusted, self._size = self._size, None
         try:
             with opened(self._path, os.O_RDWR) as descriptor:
                 self._cut(descriptor)
@@ -278,8 +283,13 @@ class TranscriptFile:
                     self._set_aside(data[whole:])
                     self._ops.truncate(descriptor, whole)
                     data = data[:whole]
-                # What a killed process wrote but did not sync would be believed, and could still be lost.
-                self._ops.sync_data(descriptor)
+                if len(data) != trusted:
+                    # What a killed process wrote but did not sync would be believed, and could still be lost.
+                    # Nor is a sync enough: where an earlier one failed, the kernel holds lines for written
+                    # that never reached the disk. Only the last append can be such, so the end is written again.
+                    begin = max(0, len(data) - IN_DOUBT)
+                    write_back(descriptor, data[begin:], begin, self._ops)
+                    self._ops.sync_data(descriptor)
         except FileNotFoundError:
             data = b""
             self._cut_at = None
