@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from rookery.models.openai import OpenAIModel
-from rookery.outbound import Outbound
+from rookery.outbound.client import Outbound
 from tests.models.prompts import NOON
 from tests.support.fake_openai import FakeOpenAI
 

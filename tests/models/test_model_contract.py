@@ -14,7 +14,7 @@ from rookery.models import Model, ModelEvent, ModelReply, TextDelta, ThinkingDel
 from rookery.models.demo import DemoModel
 from rookery.models.openai import OpenAIModel
 from rookery.models.scripted import EchoModel, ScriptedModel, Step
-from rookery.outbound import Outbound
+from rookery.outbound.client import Outbound
 from tests.models.prompts import NOON, TIME_TOOL, ask, heard, user
 from tests.support.fake_openai import FakeOpenAI
 

@@ -11,7 +11,7 @@ from rookery.errors import ModelError, ModelErrorKind
 from rookery.messages import StopReason, ToolCallPart
 from rookery.models import ModelReply, TextDelta
 from rookery.models.openai import OpenAIModel
-from rookery.outbound import Outbound
+from rookery.outbound.client import Outbound
 from tests.models.prompts import TIME_TOOL, ask, assistant, heard, reply_of, result, text_in, user, with_key
 from tests.models.recorded import ALL, OPENAI_TEXT, Recorded
 from tests.support.fake_openai import DONE, Canned, FakeOpenAI

@@ -11,7 +11,7 @@ import pytest
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.models import ModelRequest
 from rookery.models.openai import OpenAIModel
-from rookery.outbound import Outbound
+from rookery.outbound.client import Outbound
 from tests.models.prompts import NOON, ask, heard, user, with_key
 from tests.support.fake_openai import JSON, Canned, FakeOpenAI
 

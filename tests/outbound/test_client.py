@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from rookery.outbound import Outbound
+from rookery.outbound.client import Outbound
 from tests.support.fake_openai import Canned, FakeOpenAI
 
 

@@ -237,7 +237,7 @@ class TestHouse:
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _gateway(self, database: Database, brains: Brains, log: Logger) -> Gateway:
-        channels: list[Channel] = [network.channel() for network in self.networks]
+        channels: list[Channel] = [*(network.channel() for network in self.networks), *self.own_channels()]
         return Gateway(
             database=database,
             brains=brains,
@@ -249,6 +249,10 @@ class TestHouse:
             tools=self.tools,
             wait=self.clock.wait,
         )
+
+    def own_channels(self) -> list[Channel]:
+        """Channels of our own beside the networks, made anew for each start; none, unless a kind of house has some."""
+        return []
 
     def _settings(self) -> Settings:
         run = RunLimits(

@@ -67,7 +67,7 @@ _add_body = insert_new(tables.outbox_bodies)
 def add(connection: Connection, delivery: Delivery) -> bool:
     """Keep a delivery to be sent; False, and no change, when that id is there already."""
     new = connection.execute(
-        _add[connection.dialect.name],
+        _add.on(connection),
         {
             "delivery_id": delivery.delivery_id,
             "turn_id": delivery.turn_id,
@@ -85,7 +85,7 @@ def add(connection: Connection, delivery: Delivery) -> bool:
         return False
     as_agent(connection, delivery.agent_id)
     connection.execute(
-        _add_body[connection.dialect.name],
+        _add_body.on(connection),
         {"agent_id": delivery.agent_id, "delivery_id": delivery.delivery_id, "text": delivery.text},
     )
     return True

@@ -32,7 +32,7 @@ from rookery.gateway.settings import (
 )
 from rookery.ids import AgentId
 from rookery.messages import ChatKind
-from rookery.outbound import Outbound
+from rookery.outbound.lazy import LazyOutbound
 from rookery.sessions import Brains, FileBrains, RowBrains
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
@@ -44,7 +44,7 @@ class House:
 
     home: Home
     gateway: Gateway
-    outbound: Outbound
+    outbound: LazyOutbound
 
     @property
     def database(self) -> Database:
@@ -69,7 +69,7 @@ async def open_house(
         database = await _open_database(home, config, stack)
         await database.write(lambda connection: fit(connection, config, now()))
         brains = _open_brains(home, config, database, stack)
-        outbound = Outbound()
+        outbound = LazyOutbound()
         stack.push_async_callback(outbound.close)
         providers, shared_keys = providers_from(config, outbound, now)
         check_models(config, providers)
@@ -180,7 +180,7 @@ def _plain(settings: Mapping[str, object]) -> dict[str, object]:
     return {key: value.reveal() if isinstance(value, Secret) else value for key, value in settings.items()}
 
 
-def _poster(outbound: Outbound) -> HttpPost:
+def _poster(outbound: LazyOutbound) -> HttpPost:
     async def post(
         url: str, headers: Mapping[str, str], body: bytes, timeout: float, /
     ) -> tuple[int, Mapping[str, str], bytes]:

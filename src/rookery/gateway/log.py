@@ -5,69 +5,95 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import structlog
-from structlog.typing import EventDict
+import msgspec
+
+Field = str | int | float | bool | None | list[str]
 
 
 class Logger(Protocol):
-    """What the gateway needs of a logger; structlog's bound loggers are such."""
+    """What the gateway needs of a logger: events with fields."""
 
-    def bind(self, **fields: Any) -> Logger: ...
-    def debug(self, event: str, **fields: Any) -> Any: ...
-    def info(self, event: str, **fields: Any) -> Any: ...
-    def warning(self, event: str, **fields: Any) -> Any: ...
-    def error(self, event: str, **fields: Any) -> Any: ...
-    def exception(self, event: str, **fields: Any) -> Any: ...
+    def info(self, event: str, **fields: Field) -> None: ...
+    def warning(self, event: str, **fields: Field) -> None: ...
+    def error(self, event: str, **fields: Field) -> None: ...
+
+    def exception(self, event: str, **fields: Field) -> None:
+        """An error with where the exception being handled came from; its message is left out."""
+        ...
 
 
 MAX_BYTES = 10_000_000
 BACKUPS = 5
 
 
+class JsonLog:
+    """Writes events to a handler of the standard library, each as one line of JSON."""
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._handler = handler
+        self._handler.setFormatter(_Line())
+
+    def info(self, event: str, **fields: Field) -> None:
+        self._emit(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Field) -> None:
+        self._emit(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Field) -> None:
+        self._emit(logging.ERROR, event, fields)
+
+    def exception(self, event: str, **fields: Field) -> None:
+        self._emit(logging.ERROR, event, {**fields, **_origin()})
+
+    def _emit(self, level: int, event: str, fields: Mapping[str, Field]) -> None:
+        record = logging.LogRecord("rookery", level, "", 0, event, None, None)
+        record.__dict__["fields"] = fields
+        self._handler.handle(record)
+
+
+class SilentLog:
+    """Keeps nothing; for short-lived work of the command line."""
+
+    def info(self, event: str, **fields: Field) -> None: ...
+    def warning(self, event: str, **fields: Field) -> None: ...
+    def error(self, event: str, **fields: Field) -> None: ...
+    def exception(self, event: str, **fields: Field) -> None: ...
+
+
 def open_log(path: Path) -> tuple[Logger, logging.Handler]:
-    """A logger that writes to `path`, rotated at 10 MB, five kept; the handler is the caller's to close."""
+    """A logger that writes to `path`, rotated at 10 MB, five kept; the handler is the caller's to close.
+
+    It stands outside the process-wide tree of loggers, so that two gateways in one process stay apart.
+    """
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, delay=True)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    # A logger of its own, outside the process-wide tree, so two gateways in one process stay apart.
-    sink = logging.Logger("rookery")  # noqa: LOG001
-    sink.addHandler(handler)
-    return _wrap(sink), handler
+    return JsonLog(handler), handler
 
 
 def silent_log() -> Logger:
-    """A logger that keeps nothing, for short-lived work of the command line."""
-    sink = logging.Logger("rookery", level=logging.CRITICAL + 1)  # noqa: LOG001 - as above
-    sink.addHandler(logging.NullHandler())
-    return _wrap(sink)
+    """A logger that keeps nothing."""
+    return SilentLog()
 
 
-def _wrap(sink: logging.Logger) -> Logger:
-    wrapped: Logger = structlog.wrap_logger(
-        sink,
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _exception_without_content,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=True,
-    )
-    return wrapped
+class _Line(logging.Formatter):
+    converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
+        line = {"at": at, "level": record.levelname.lower(), "event": record.msg, **record.__dict__["fields"]}
+        return msgspec.json.encode(line).decode()
 
 
-def _exception_without_content(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Where an unexpected exception came from, without its message, which may hold what somebody said."""
-    if event.pop("exc_info", None):
-        kind, _error, trace = sys.exc_info()
-        event["exception"] = kind.__name__ if kind is not None else None
-        frames: list[str] = []
-        while trace is not None:
-            code = trace.tb_frame.f_code
-            frames.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
-            trace = trace.tb_next
-        event["trace"] = frames[-12:]
-    return event
+def _origin() -> dict[str, Field]:
+    """Where the exception being handled came from, without its message, which may hold what somebody said."""
+    kind, _, trace = sys.exc_info()
+    frames: list[str] = []
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        frames.append(f"{Path(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return {"exception": None if kind is None else kind.__name__, "trace": frames[-12:]}

@@ -41,7 +41,7 @@ def live(connection: Connection, session_key: str) -> Place | None:
 def move(connection: Connection, place: Place) -> None:
     """Let `place.session_id` be the session that lives there from now on."""
     connection.execute(
-        _move[connection.dialect.name],
+        _move.on(connection),
         {
             "session_key": place.session_key,
             "agent_id": place.agent_id,

@@ -44,7 +44,7 @@ def mark(
 ) -> bool:
     """Keep what came of the message; False when another delivery of it came first."""
     done = connection.execute(
-        _mark[connection.dialect.name],
+        _mark.on(connection),
         {
             "channel": message.channel,
             "account": message.account,

@@ -23,7 +23,7 @@ from rookery.users import ConfiguredAgent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rookery.outbound import Outbound
+    from rookery.outbound.lazy import LazyOutbound
 
 _CHAT_KINDS = {
     "dm": ChatKind.DM,
@@ -71,7 +71,7 @@ def configured_agents(config: Config) -> list[ConfiguredAgent]:
 
 
 def providers_from(
-    config: Config, outbound: Outbound, now: Callable[[], datetime]
+    config: Config, outbound: LazyOutbound, now: Callable[[], datetime]
 ) -> tuple[dict[str, Provider], dict[str, SharedKey]]:
     """The providers and shared keys the file describes; clients are imported at their first use."""
     shared = {
@@ -105,7 +105,7 @@ def _open_demo() -> Model:
     return DemoModel()
 
 
-def _opener(name: str, base_url: str, outbound: Outbound, now: Callable[[], datetime]) -> Callable[[], Model]:
+def _opener(name: str, base_url: str, outbound: LazyOutbound, now: Callable[[], datetime]) -> Callable[[], Model]:
     def open_model() -> Model:
         from rookery.models.openai import OpenAIModel
 

@@ -1,5 +1,1 @@
-"""The one way out: every request this gateway makes goes through here."""
-
-from rookery.outbound.client import Answer, Outbound
-
-__all__ = ["Answer", "Outbound"]
+"""The one way out of the gateway: every request to somebody else goes through here."""

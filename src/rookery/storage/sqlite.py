@@ -89,6 +89,7 @@ class _Worker:
 
     def __init__(self, engine: Engine, name: str, *, write: bool, threads: int = 1) -> None:
         self._engine = engine
+        self._writes = write
         self._begin = "BEGIN IMMEDIATE" if write else "BEGIN"
         self._batch = BATCH if write else 1
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -120,7 +121,7 @@ class _Worker:
         while (jobs := self._next()) is not None:
             try:
                 if connection is None:
-                    connection = self._engine.connect()
+                    connection = self._open()
                 self._run(connection, jobs)
             except Exception as error:
                 # No connection, or a commit whose end is unknown. After a failed sync nothing this connection
@@ -133,6 +134,14 @@ class _Worker:
             _answer(jobs)
             del jobs
         _drop(connection)
+
+    def _open(self) -> Connection:
+        connection = self._engine.connect()
+        if self._writes:
+            # What a killed process, or a failed sync, left in the log is read by everybody and may still not be
+            # on the disk. Writing it into the database file puts it there before anything is built on it.
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+        return connection
 
     def _next(self) -> list[_Job] | None:
         first = self._queue.get()
