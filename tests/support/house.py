@@ -173,6 +173,7 @@ class TestHouse:
     @property
     def log_text(self) -> str:
         """Everything in the operational log so far."""
+        self._log_handler.flush()
         path = self.home / "rookery.jsonl"
         return path.read_text() if path.exists() else ""
 
@@ -197,7 +198,7 @@ class TestHouse:
             brains = FileBrains(self.home / "agents", self._threads)
         else:
             brains = RowBrains(database)
-        log, self._log_handler = open_log(self.home / "rookery.jsonl")
+        log = self._log_handler = open_log(self.home / "rookery.jsonl")
         self.gateway = self._gateway(self._wrap_database(database), self._wrap_brains(brains), log)
         await self.gateway.start()
 

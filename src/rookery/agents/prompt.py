@@ -19,5 +19,5 @@ def instructions(name: str, persona: str, *, person: str | None) -> str:
 
 
 def history(session: Session) -> Sequence[PromptMessage]:
-    """What was said so far, without entries that hold no words, such as an answer that failed at once."""
-    return [message for message in session.messages if message.entry.content]
+    """What was said so far, as it stands now."""
+    return tuple(session.messages)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
+import asyncio
+import contextlib
+import os
 import sys
-import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -29,31 +30,79 @@ class Logger(Protocol):
 
 MAX_BYTES = 10_000_000
 BACKUPS = 5
+FLUSH_AFTER = 0.1
+"""Seconds an event of level info may wait in memory, so that a busy gateway writes many with one call."""
 
 
 class JsonLog:
-    """Writes events to a handler of the standard library, each as one line of JSON."""
+    """Writes events to a rotated file, each as one line of JSON: `path`, `path.1` the one before, up to five."""
 
-    def __init__(self, handler: logging.Handler) -> None:
-        self._handler = handler
-        self._handler.setFormatter(_Line())
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._waiting: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._descriptor: int | None = None
+        self._size = 0
 
     def info(self, event: str, **fields: Field) -> None:
-        self._emit(logging.INFO, event, fields)
+        self._keep("info", event, fields)
+        if self._timer is None:
+            self._flush_soon()
 
     def warning(self, event: str, **fields: Field) -> None:
-        self._emit(logging.WARNING, event, fields)
+        self._keep("warning", event, fields)
+        self.flush()
 
     def error(self, event: str, **fields: Field) -> None:
-        self._emit(logging.ERROR, event, fields)
+        self._keep("error", event, fields)
+        self.flush()
 
     def exception(self, event: str, **fields: Field) -> None:
-        self._emit(logging.ERROR, event, {**fields, **_origin()})
+        self.error(event, **{**fields, **_origin()})
 
-    def _emit(self, level: int, event: str, fields: Mapping[str, Field]) -> None:
-        record = logging.LogRecord("rookery", level, "", 0, event, None, None)
-        record.__dict__["fields"] = fields
-        self._handler.handle(record)
+    def flush(self) -> None:
+        """Write what waits. A log that cannot be written is no reason to stop answering people."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._waiting = b"".join(self._waiting), []
+        with contextlib.suppress(OSError):
+            if lines:
+                self._size += os.write(self._open(len(lines)), lines)
+
+    def close(self) -> None:
+        """Write what waits and close the file; the next event opens it again."""
+        self.flush()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _keep(self, level: str, event: str, fields: Mapping[str, Field]) -> None:
+        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._waiting.append(msgspec.json.encode({"at": at, "level": level, "event": event, **fields}) + b"\n")
+
+    def _flush_soon(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+        else:
+            self._timer = loop.call_later(FLUSH_AFTER, self.flush)
+
+    def _open(self, more: int) -> int:
+        if self._descriptor is not None and self._size and self._size + more > self._max_bytes:
+            os.close(self._descriptor)
+            self._descriptor = None
+            for number in range(BACKUPS, 0, -1):
+                newer = self._path if number == 1 else self._path.with_name(f"{self._path.name}.{number - 1}")
+                if newer.exists():
+                    newer.replace(self._path.with_name(f"{self._path.name}.{number}"))
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._descriptor = os.open(self._path, flags, 0o600)
+            self._size = os.fstat(self._descriptor).st_size
+        return self._descriptor
 
 
 class SilentLog:
@@ -65,27 +114,15 @@ class SilentLog:
     def exception(self, event: str, **fields: Field) -> None: ...
 
 
-def open_log(path: Path) -> tuple[Logger, logging.Handler]:
-    """A logger that writes to `path`, rotated at 10 MB, five kept; the handler is the caller's to close.
-
-    It stands outside the process-wide tree of loggers, so that two gateways in one process stay apart.
-    """
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, delay=True)
-    return JsonLog(handler), handler
+def open_log(path: Path) -> JsonLog:
+    """A log in `path`; the caller closes it. It stands outside the process-wide tree of loggers, so that two
+    gateways in one process stay apart."""
+    return JsonLog(path)
 
 
 def silent_log() -> Logger:
     """A logger that keeps nothing."""
     return SilentLog()
-
-
-class _Line(logging.Formatter):
-    converter = time.gmtime
-
-    def format(self, record: logging.LogRecord) -> str:
-        at = f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z"
-        line = {"at": at, "level": record.levelname.lower(), "event": record.msg, **record.__dict__["fields"]}
-        return msgspec.json.encode(line).decode()
 
 
 def _origin() -> dict[str, Field]:

@@ -1,4 +1,4 @@
-"""The outbound client, opened at its first use: a start can do without the tenth of a second it takes to import."""
+"""The outbound client, opened at its first use: a start can do without the time its import takes."""
 
 from __future__ import annotations
 

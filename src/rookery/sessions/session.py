@@ -63,7 +63,8 @@ class Session:
 
     @property
     def messages(self) -> Sequence[PromptMessage]:
-        """What was said, in order, as prompts are built from it."""
+        """What was said, in order, as prompts are built from it; an entry without words, such as an answer
+        that failed at once, is none of it."""
         return self._messages
 
     @property
@@ -157,7 +158,7 @@ class Session:
             self._ids.add(entry.id)
             if entry.turn_id is not None:
                 self._turns.setdefault(entry.turn_id, []).append(entry)
-            if isinstance(entry, MessageEntry):
+            if isinstance(entry, MessageEntry) and entry.content:
                 self._messages.append(PromptMessage(entry))
 
     def _replace_tail(self, news: Transcript, old_size: int) -> None:

@@ -63,9 +63,9 @@ async def _serve(
     ready: Ready,
 ) -> None:
     stop = _stop_on_signals()
-    log, handler = open_log(home.log)
+    log = open_log(home.log)
     async with AsyncExitStack() as stack:
-        stack.callback(handler.close)
+        stack.callback(log.close)
         house = await stack.enter_async_context(open_house(home, config, now=_now, log=log, grace=GRACE))
         for line in unavailable(config):
             log.warning("config.unavailable", detail=line)
