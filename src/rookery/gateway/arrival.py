@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from rookery.gateway.opening import LiveSession
 from rookery.gateway.rights import Sender
+from rookery.ids import TurnId
 from rookery.messages import InboundMessage
 from rookery.policy import principal
 from rookery.users import Agent
@@ -20,6 +21,7 @@ class Arrival:
 
     connection: Connection
     message: InboundMessage
+    turn_id: TurnId
     sender: Sender
     agent: Agent
     place: LiveSession

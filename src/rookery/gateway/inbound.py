@@ -73,23 +73,24 @@ def take_in(
     """
     if not message.text.strip() and not message.attachments:
         raise InvalidInput("The message is empty; it needs a text or an attachment.")
-    before = seen.find(connection, message)
+    turn_id = TurnId(ids.fresh(now))
+    before = seen.claim(connection, message, turn_id, now)
     if before is not None:
         return Taken(Receipt(Outcome.DUPLICATE, turn_id=before.turn_id))
     sender = rights.identify(connection, message.route, rules)
     if not sender.admitted:
-        return _end(connection, message, Outcome.REFUSED, sender.admitted.reason, now)
+        return _end(connection, message, Outcome.REFUSED, sender.admitted.reason)
     if not _spoken_to(message, rules):
-        return _end(connection, message, Outcome.IGNORED, "The message did not mention the assistant.", now)
+        return _end(connection, message, Outcome.IGNORED, "The message did not mention the assistant.")
     bound = _bind(connection, sender, message, rules, wish)
     if isinstance(bound, str):
-        return _end(connection, message, Outcome.REFUSED, bound, now)
+        return _end(connection, message, Outcome.REFUSED, bound)
     agent, binding = bound
     decision = rights.ask(sender, agent, Action.TALK, message.route)
     if not decision:
-        return _end(connection, message, Outcome.REFUSED, decision.reason, now)
+        return _end(connection, message, Outcome.REFUSED, decision.reason)
     place = _place(connection, sender, agent, binding, message, rules, wish, now)
-    arrival = Arrival(connection, message, sender, agent, place, chunk_limit, now)
+    arrival = Arrival(connection, message, turn_id, sender, agent, place, chunk_limit, now)
     command = commands.parse(message.text)
     return _accept(arrival, wish) if command is None else _command(arrival, command)
 
@@ -104,10 +105,9 @@ def _spoken_to(message: InboundMessage, rules: Rules) -> bool:
     return account is not None and not account.require_mention
 
 
-def _end(connection: Connection, message: InboundMessage, outcome: Outcome, reason: str, now: datetime) -> Taken:
+def _end(connection: Connection, message: InboundMessage, outcome: Outcome, reason: str) -> Taken:
     """Keep that the message was not let in. Nothing of it is processed, and nothing but its id is kept."""
-    if not seen.mark(connection, message, outcome, None, now):
-        return Taken(Receipt(Outcome.DUPLICATE))
+    seen.settle(connection, message, outcome)
     return Taken(Receipt(outcome, reason))
 
 
@@ -199,14 +199,11 @@ def _known_name(connection: Connection, sender: Sender, rules: Rules) -> str | N
 
 
 def _accept(arrival: Arrival, wish: Wish) -> Taken:
-    """Queue the message as a turn, with the mark that it was seen."""
+    """Queue the message as a turn."""
     message, place, now = arrival.message, arrival.place, arrival.now
-    turn_id = TurnId(ids.fresh(now))
-    if not seen.mark(arrival.connection, message, Outcome.ACCEPTED, turn_id, now):
-        return Taken(Receipt(Outcome.DUPLICATE))
     turn = turns.add(
         arrival.connection,
-        turn_id=turn_id,
+        turn_id=arrival.turn_id,
         agent_id=arrival.agent.id,
         session_id=place.session_id,
         session_key=place.key,
@@ -223,14 +220,12 @@ def _accept(arrival: Arrival, wish: Wish) -> Taken:
         ),
         now=now,
     )
-    return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn_id), turns=(turn,))
+    return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn.turn_id), turns=(turn,))
 
 
 def _command(arrival: Arrival, command: Command) -> Taken:
     """Carry out a command and keep its answer with its effect."""
-    turn_id = TurnId(ids.fresh(arrival.now))
-    if not seen.mark(arrival.connection, arrival.message, Outcome.ACCEPTED, turn_id, arrival.now):
-        return Taken(Receipt(Outcome.DUPLICATE))
+    turn_id = arrival.turn_id
     effect = carry_out(arrival, command)
     answered = tuple(
         Delivery(

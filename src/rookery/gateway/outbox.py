@@ -62,11 +62,23 @@ class Outbox:
         self._chats: dict[ChatKey, _Chat] = {}
         self._known: set[DeliveryId] = set()
         self._ended: set[DeliveryId] | None = None
+        self._held: list[Delivery] | None = None
         self._changed = asyncio.Event()
         self._open = True
 
     def push(self, kept: Iterable[Delivery]) -> None:
         """Send committed deliveries. One that is on its way already is left alone."""
+        if self._held is not None:
+            self._held.extend(kept)
+        else:
+            self._push(kept)
+
+    def hold(self) -> None:
+        """Keep what is pushed from now on until the next refill: one made before it may not be known yet."""
+        if self._held is None:
+            self._held = []
+
+    def _push(self, kept: Iterable[Delivery]) -> None:
         for delivery in kept:
             if delivery.delivery_id in self._known or not self._open:
                 continue
@@ -84,7 +96,9 @@ class Outbox:
         end nobody saw."""
         self._ended = set()
         try:
-            self.push([delivery for delivery in await waiting() if delivery.delivery_id not in self._ended])
+            found = await waiting()
+            held, self._held = self._held or [], None
+            self._push(delivery for delivery in (*found, *held) if delivery.delivery_id not in self._ended)
         finally:
             self._ended = None
 
@@ -113,6 +127,12 @@ class Outbox:
             self._changed.clear()
             await self._changed.wait()
 
+    async def ended(self, delivery_id: DeliveryId) -> None:
+        """Wait until a delivery is marked as sent, or as one that never will be."""
+        while delivery_id in self._known:
+            self._changed.clear()
+            await self._changed.wait()
+
     @property
     def waiting(self) -> int:
         """How many deliveries are not sent yet."""
@@ -125,6 +145,7 @@ class Outbox:
                 await self._send_until_ended(chat, delivery)
                 chat.waiting.popleft()
                 self._known.discard(delivery.delivery_id)
+                self._changed.set()
                 if self._ended is not None:
                     self._ended.add(delivery.delivery_id)
         finally:
@@ -142,6 +163,7 @@ class Outbox:
                 await self._bury(delivery, attempts, refusal)
                 return
             attempts += 1
+            chat.woken.clear()  # a wake from here on, also while the failure is being kept, ends the next pause
             try:
                 network_id = await self._channels[delivery.route.channel].send(delivery.message)
             except DeliveryFailed as error:
@@ -166,7 +188,6 @@ class Outbox:
         left = (due_at - self._now()).total_seconds()
         if left <= 0:
             return
-        chat.woken.clear()
         chat.pausing = True
         self._changed.set()
         woken = asyncio.ensure_future(chat.woken.wait())
@@ -184,10 +205,10 @@ class Outbox:
             return f"There is no channel {delivery.route.channel!r} any more."
 
         def may_hear(connection: Connection) -> Decision:
-            decision, _ = rights.check(
+            right = rights.check(
                 connection, delivery.route, delivery.agent_id, delivery.principal, Action.HEAR, self._rules()
             )
-            return decision
+            return right.decision
 
         decision = await self._stubbornly(lambda: self._database.read(may_hear))
         return None if decision else decision.reason

@@ -42,26 +42,30 @@ def identify(connection: Connection, route: Route, rules: Rules) -> Sender:
     return Sender(address, user, _admit(user, route, rules))
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The gate's answer about something done earlier, with the facts it went by; `agent` None when it is gone."""
+
+    decision: Decision
+    actor: Actor
+    agent: Agent | None
+
+
 def check(
     connection: Connection, route: Route, agent_id: AgentId, whose: str, action: Action, rules: Rules
-) -> tuple[Decision, Actor]:
+) -> Right:
     """Whether the principal `whose` may still do `action` to the agent by this route.
 
     An address that became somebody else's since is refused: what was one person's never reaches the next.
     """
     sender = identify(connection, route, rules)
     if principal(sender.actor) != whose:
-        return Decision(False, "The address belongs to somebody else now."), sender.actor
-    return allowed(connection, sender, agent_id, action, route), sender.actor
-
-
-def allowed(connection: Connection, sender: Sender, agent_id: AgentId, action: Action, route: Route) -> Decision:
-    """The gate's answer for this sender, with the facts as they are now."""
+        return Right(Decision(False, "The address belongs to somebody else now."), sender.actor, None)
     try:
         agent = users.get_agent(connection, agent_id)
     except NotFound:
-        return Decision(False, "This assistant is not here any more.")
-    return ask(sender, agent, action, route)
+        return Right(Decision(False, "This assistant is not here any more."), sender.actor, None)
+    return Right(ask(sender, agent, action, route), sender.actor, agent)
 
 
 def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn: bool = True) -> Decision:

@@ -5,56 +5,57 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from rookery.channels.contract import Outcome
 from rookery.gateway import tables
+from rookery.ids import TurnId
 from rookery.messages import InboundMessage
 from rookery.storage.statements import insert_new
 
 KEPT = timedelta(days=30)
 
-_mark = insert_new(tables.seen)
+_claim = insert_new(tables.seen)
 _c = tables.seen.c
-_find = select(_c.outcome, _c.turn_id).where(
-    _c.channel == bindparam("channel"),
-    _c.account == bindparam("account"),
-    _c.message_id == bindparam("message_id"),
+_this = (
+    _c.channel == bindparam("in_channel"),
+    _c.account == bindparam("in_account"),
+    _c.message_id == bindparam("in_message_id"),
 )
+_find = select(_c.outcome, _c.turn_id).where(*_this)
+_settle = update(tables.seen).where(*_this).values(outcome=bindparam("outcome"), turn_id=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of a message when it was first seen."""
+    """What came of a message when it was first seen; `turn_id` when it was accepted."""
 
     outcome: Outcome
     turn_id: str | None
 
 
-def find(connection: Connection, message: InboundMessage) -> Seen | None:
-    """What came of this message before; None for a new one."""
-    row = connection.execute(
-        _find, {"channel": message.channel, "account": message.account, "message_id": message.message_id}
-    ).one_or_none()
-    return None if row is None else Seen(Outcome(row.outcome), row.turn_id)
-
-
-def mark(
-    connection: Connection, message: InboundMessage, outcome: Outcome, turn_id: str | None, now: datetime
-) -> bool:
-    """Keep what came of the message; False when another delivery of it came first."""
-    done = connection.execute(
-        _mark.on(connection),
+def claim(connection: Connection, message: InboundMessage, turn_id: TurnId, now: datetime) -> Seen | None:
+    """Mark a new message as accepted under `turn_id` and return None; or say what came of it before."""
+    new = connection.execute(
+        _claim.on(connection),
         {
             "channel": message.channel,
             "account": message.account,
             "message_id": message.message_id,
-            "outcome": outcome,
+            "outcome": Outcome.ACCEPTED.value,
             "turn_id": turn_id,
             "seen_at": now,
         },
     )
-    return done.rowcount == 1
+    if new.rowcount == 1:
+        return None
+    row = connection.execute(_find, _key(message)).one()
+    return Seen(Outcome(row.outcome), row.turn_id)
+
+
+def settle(connection: Connection, message: InboundMessage, outcome: Outcome) -> None:
+    """Change the mark of a message that `claim` took as new: it came to nothing else than `outcome`."""
+    connection.execute(_settle, {**_key(message), "outcome": outcome.value})
 
 
 def prune(connection: Connection, now: datetime) -> int:
@@ -65,3 +66,11 @@ def prune(connection: Connection, now: datetime) -> int:
 def count(connection: Connection) -> int:
     """How many marks are kept."""
     return connection.execute(select(func.count()).select_from(tables.seen)).scalar_one()
+
+
+def _key(message: InboundMessage) -> dict[str, str]:
+    return {
+        "in_channel": message.channel,
+        "in_account": message.account,
+        "in_message_id": message.message_id,
+    }

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from rookery import users
 from rookery.agents import Interrupted, Interruption, RunSettings, messages_of, prompt, run, words
 from rookery.channels.chunks import chunks
-from rookery.errors import ConfigError, ModelError, ModelErrorKind, NotFound, StorageUnavailable
+from rookery.errors import ConfigError, ModelError, ModelErrorKind, StorageUnavailable
 from rookery.gateway import deliveries, rights, turns
 from rookery.gateway.capacity import ModelCapacity
 from rookery.gateway.deliveries import Delivery
@@ -119,17 +119,16 @@ class TurnRunner:
     # --- who asks, and who answers ---------------------------------------------------------------------------
 
     def _stand(self, turn: Turn, connection: Connection) -> Standing:
-        rules = self._rules()
-        decision, actor = rights.check(connection, turn.route, turn.agent_id, turn.principal, Action.TALK, rules)
-        try:
-            agent = users.get_agent(connection, turn.agent_id)
-        except NotFound:
-            return Standing(decision, actor, None, None, "UTC", ())
+        right = rights.check(connection, turn.route, turn.agent_id, turn.principal, Action.TALK, self._rules())
+        agent = right.agent
+        if agent is None:
+            return Standing(right.decision, right.actor, None, None, "UTC", ())
         pays = agent.owner or agent.sponsor
         assert pays is not None, "an agent has an owner or a sponsor"
         person = users.get_user(connection, pays)
         grants = tuple(users.granted_keys(connection, turn.agent_id))
-        return Standing(decision, actor, agent, person.name if agent.owner else None, person.timezone, grants)
+        name = person.name if agent.owner else None
+        return Standing(right.decision, right.actor, agent, name, person.timezone, grants)
 
     # --- the answer ------------------------------------------------------------------------------------------
 
@@ -138,7 +137,7 @@ class TurnRunner:
     ) -> _Ending:
         leader = batch[0]
         written = messages_of(session, leader.turn_id)
-        if not written and interruption.asked:
+        if not written and interruption.asked and interruption.reason is not StopReason.INTERRUPTED:
             if interruption.reason is None:
                 raise Interrupted
             return _Ending(Status.CANCELLED)
@@ -209,7 +208,12 @@ class TurnRunner:
 
         def work(connection: Connection) -> list[Delivery]:
             turns.finish(connection, batch, ending.status, now=self._now(), usage=ending.usage, error=ending.error)
-            return [delivery for delivery in made if deliveries.add(connection, delivery)]
+            # One that is there already was kept by a commit whose end nobody saw, so nobody sends it yet.
+            return [
+                delivery
+                for delivery in made
+                if deliveries.add(connection, delivery) or deliveries.is_waiting(connection, delivery.delivery_id)
+            ]
 
         leader = batch[0]
         finished = TurnFinished(
