@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rookery.channels.contract import Needs, Outcome, Receipt
-from rookery.channels.terminal import LONGEST_LAG, TerminalChannel, create
+from rookery.channels.terminal import LONGEST_LAG, TerminalChannel, client_id_of, create, typed
 from rookery.channels.webhook.bridge import Bridge
 from rookery.errors import ChannelUnavailable, InvalidInput
 from rookery.ids import AgentId, DeliveryId
@@ -45,6 +45,16 @@ async def test_what_is_typed_is_a_direct_message_of_that_user(terminal: Terminal
     assert received == [
         InboundMessage("terminal", "local", "m1", "alice", Chat(ChatKind.DM, "alice"), "hello", "t1")
     ]
+
+
+def test_two_users_clients_may_number_their_messages_alike():
+    """Bob's first message was once taken for Alice's: it was dropped, and he was shown her answer."""
+    alices, bobs = typed("alice", "1", "hello"), typed("bob", "1", "hello")
+    assert alices.message_id != bobs.message_id
+    assert client_id_of(alices.message_id) == client_id_of(bobs.message_id) == "1"
+    assert client_id_of(typed("alice", "a:b", "hello").message_id) == "a:b"
+    with pytest.raises(InvalidInput, match="messageId is empty"):
+        typed("alice", "", "hello")
 
 
 async def test_a_reply_is_sent_when_the_client_acknowledges_it(terminal: TerminalChannel):

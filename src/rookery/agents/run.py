@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rookery.agents import prompt, words
 from rookery.agents.interruption import Interrupted, Interruption
-from rookery.errors import ModelError
+from rookery.errors import ModelError, StorageUnavailable
 from rookery.ids import EntryId, TurnId
 from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart, Usage
 from rookery.models import (
@@ -70,7 +70,8 @@ async def run(
 
     The user entry is there already. The entry returned is the reply, or says by `stop_reason` why there is
     no whole one. Raises `Interrupted`, with nothing written, when the gateway stops; `StorageUnavailable`
-    when the transcript cannot be written.
+    when the transcript cannot be written; and what a broken tool or model raises, without an answer, but
+    with a result for every call.
     """
     running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, now)
     return await running.to_its_end()
@@ -107,6 +108,13 @@ class _Run:
                 await self._write_answer(
                     self._partial(), StopReason.ERROR, error=words.for_model_error(error), kind=error.kind.value
                 )
+            except StorageUnavailable:
+                raise
+            except Exception:
+                # Ours or a tool's own mistake, told by whoever runs the turn. Providers refuse a history in
+                # which a call has no result, so none may stay behind.
+                await self._settle_pending("This did not work: something is wrong with the tool itself.")
+                raise
 
     async def _step(self) -> None:
         pending = _pending_calls(self._entries())
@@ -176,11 +184,15 @@ class _Run:
         reason = self.interruption.reason
         if reason is None:
             raise Interrupted
+        await self._settle_pending("Stopped by the person.")
+        await self._write_answer(self._partial(), reason)
+
+    async def _settle_pending(self, text: str) -> None:
+        """Give every call that has none a result; what has effects may have happened all the same."""
         for call in _pending_calls(self._entries()):
             unknown = self.tools.has_effects(call.name)
-            text = "Stopped by the person." if not unknown else "Stopped by the person; outcome unknown."
-            await self._write_result(call, text, is_error=True, outcome_unknown=unknown)
-        await self._write_answer(self._partial(), reason)
+            told = f"{text} Outcome unknown." if unknown else text
+            await self._write_result(call, told, is_error=True, outcome_unknown=unknown)
 
     def _partial(self) -> tuple[TextPart, ...]:
         """What the model had said of the step that did not end."""

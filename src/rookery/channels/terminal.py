@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from rookery.channels.contract import AccountSettings, Ids, Needs, Receipt, Receive
-from rookery.errors import ChannelUnavailable
+from rookery.errors import ChannelUnavailable, InvalidInput
 from rookery.ids import DeliveryId
 from rookery.messages import Chat, ChatKind, InboundMessage, OutboundMessage
 
@@ -20,6 +20,23 @@ CHANNEL = "terminal"
 ACCOUNT = "local"
 LONGEST_LAG = 1_000
 """Deliveries a terminal may leave unread while another one of the same user reads; then it is detached."""
+
+
+def typed(user_id: str, client_id: str, text: str) -> InboundMessage:
+    """What a user typed, as a message; `client_id` is the client's, so that it may ask again after a break.
+
+    Clients of two users know nothing of each other, so the message's id names the user too. A user id has no
+    ':', so no two become one. Raises `InvalidInput` for an empty id.
+    """
+    if not client_id:
+        raise InvalidInput("messageId is empty; a message needs it.")
+    chat = Chat(ChatKind.DM, user_id)
+    return InboundMessage(CHANNEL, ACCOUNT, f"{user_id}:{client_id}", user_id, chat, text)
+
+
+def client_id_of(message_id: str) -> str:
+    """The client's own id for a message that `typed` made."""
+    return message_id.partition(":")[2]
 
 
 def create(accounts: AccountSettings, needs: Needs) -> TerminalChannel:
@@ -59,12 +76,13 @@ class TerminalChannel:
             line.detach()
 
     async def take(self, user_id: str, message_id: str, text: str, *, thread_id: str | None = None) -> Receipt:
-        """Hand in what a user typed; `message_id` is the client's, so that it may ask again after a break.
+        """Hand in what a user typed; `message_id` is unique among all users, as the one that `typed` makes.
 
         Raises what `Receive` raises, `InvalidInput` for an empty id, `ChannelUnavailable` when stopped.
         """
-        chat = Chat(ChatKind.DM, user_id)
-        message = InboundMessage(CHANNEL, ACCOUNT, message_id, user_id, chat, text, thread_id)
+        message = InboundMessage(
+            CHANNEL, ACCOUNT, message_id, user_id, Chat(ChatKind.DM, user_id), text, thread_id
+        )
         if self._receive is None:
             raise ChannelUnavailable("The gateway takes no messages at the moment; send it again in a while.")
         return await self._receive(message)

@@ -65,16 +65,24 @@ class ModelCapacity:
         return self._per_person is None or self._running.get(person, 0) < self._per_person
 
     def _hand_out(self) -> None:
-        for person in list(self._waiting):
-            if not self._free(person):
-                continue
+        while (person := self._next()) is not None:
             queue = self._waiting.pop(person)
             future = queue.popleft()
             if queue:
                 self._waiting[person] = queue
-            if not future.done():
-                self._count(person, 1)
-                future.set_result(None)
+            self._count(person, 1)
+            future.set_result(None)
+
+    def _next(self) -> str | None:
+        """Whose call is next, None when nobody may begin one. Cancelled calls are dropped on the way."""
+        for person, queue in list(self._waiting.items()):
+            while queue and queue[0].done():
+                queue.popleft()
+            if not queue:
+                del self._waiting[person]
+            elif self._free(person):
+                return person
+        return None
 
     def _count(self, person: str, change: int) -> None:
         running = self._running.get(person, 0) + change

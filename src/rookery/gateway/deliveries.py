@@ -110,6 +110,12 @@ def waiting(connection: Connection) -> list[Delivery]:
     return [_from_row(row, texts[row.delivery_id]) for row in rows]
 
 
+def is_waiting(connection: Connection, delivery_id: DeliveryId) -> bool:
+    """Whether a delivery is kept and has no end yet."""
+    query = select(_o.seq).where(_o.delivery_id == delivery_id, _o.ended_at.is_(None))
+    return connection.execute(query).first() is not None
+
+
 _sent = (
     update(tables.outbox)
     .where(_o.delivery_id == bindparam("of"), _o.ended_at.is_(None))

@@ -28,13 +28,13 @@ class Problem(Struct, frozen=True):
     detail: str
 
 
-class Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the gateway says; exactly one of `event`, `result` and `error` is there.
+class Frame(Struct, frozen=True, kw_only=True):
+    """What the gateway says, as the client reads it; one of `event`, `result` and `error` is there.
 
     `id` None answers something that was no request.
     """
 
     id: int | None
-    event: Raw | None = None
-    result: Raw | None = None
+    event: Raw = Raw()
+    result: Raw = Raw()
     error: Problem | None = None

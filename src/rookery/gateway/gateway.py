@@ -84,6 +84,7 @@ class Gateway:
         self._capacity = ModelCapacity(settings.max_concurrent, settings.per_person)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling = False
+        self._unseen_ends = 0
         self.outbox = Outbox(
             database=database, channels=self.channels, rules=self._rules, now=now, log=log, wait=wait
         )
@@ -198,11 +199,18 @@ class Gateway:
 
     async def _take_up(self) -> None:
         """Queue and send what was accepted or answered and has no end yet."""
-        await self.lanes.refill(lambda: self.database.read(turns.unfinished))
+        # The outbox first: a turn that ends meanwhile must not have its reply sent before what waits there.
         await self.outbox.refill(lambda: self.database.read(deliveries.waiting))
+        await self.lanes.refill(lambda: self.database.read(turns.unfinished))
 
     def _refill_soon(self) -> None:
-        """After a commit whose end nobody saw: look what is there, as soon as the storage can be read."""
+        """After a commit whose end nobody saw: look what is there, as soon as the storage can be read.
+
+        Until then nothing new begins, so that it does not overtake what may have been accepted before it.
+        """
+        self._unseen_ends += 1
+        self.lanes.hold()
+        self.outbox.hold()
         if not self._refilling:
             self._refilling = True
             self._begin(self._refill(), "refill")
@@ -211,11 +219,15 @@ class Gateway:
         try:
             while True:
                 await self._wait(1.0)
+                looked_at = self._unseen_ends
                 try:
                     await self._take_up()
                 except StorageUnavailable:
                     continue
-                return
+                if looked_at == self._unseen_ends:
+                    return
+                self.lanes.hold()
+                self.outbox.hold()
         finally:
             self._refilling = False
 

@@ -62,10 +62,22 @@ class Lanes:
         self._lanes: dict[SessionId, _Lane] = {}
         self._known: set[TurnId] = set()
         self._ended: set[TurnId] | None = None
+        self._held: list[Turn] | None = None
         self._open = True
 
     def add(self, turns: Iterable[Turn]) -> None:
         """Queue committed turns. One that is queued already stays where it is."""
+        if self._held is not None:
+            self._held.extend(turns)
+        else:
+            self._add(turns)
+
+    def hold(self) -> None:
+        """Keep what is added from now on until the next refill: one accepted before it may not be known yet."""
+        if self._held is None:
+            self._held = []
+
+    def _add(self, turns: Iterable[Turn]) -> None:
         for turn in turns:
             if turn.turn_id in self._known or not self._open:
                 continue
@@ -88,7 +100,11 @@ class Lanes:
         nobody saw."""
         self._ended = set()
         try:
-            self.add(await unfinished())
+            found = await unfinished()
+            held, self._held = self._held or [], None
+            self._add(found)
+            self._add(held)
+            self.stop(turn.turn_id for turn in found if turn.stopped)
         finally:
             self._ended = None
 
@@ -98,14 +114,14 @@ class Lanes:
             for lane in self._lanes.values():
                 if any(turn.turn_id == turn_id for turn in lane.running) and lane.interruption is not None:
                     lane.interruption.ask(StopReason.STOPPED)
-                lane.stopped.update(turn.turn_id for turn in lane.waiting if turn.turn_id == turn_id)
+                # The running one too: what could not be written is tried again, and is then still stopped.
+                known = (*lane.running, *lane.waiting)
+                lane.stopped.update(turn.turn_id for turn in known if turn.turn_id == turn_id)
 
     async def close(self, grace: float) -> None:
         """Give running turns `grace` seconds to end; what has not ended then is run again at the next start."""
         self._open = False
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
-        for lane in self._lanes.values():
-            lane.waiting.clear()
         if tasks:
             await asyncio.wait(tasks, timeout=grace)
         for lane in list(self._lanes.values()):
@@ -146,9 +162,11 @@ class Lanes:
     async def _run(self, session_id: SessionId, lane: _Lane) -> None:
         follow_up = False
         try:
-            while lane.waiting:
+            while lane.waiting and self._open:
                 if follow_up:
                     await self._let_them_finish_typing(lane)
+                    if not self._open:
+                        break
                 batch = await self._next_batch(lane)
                 await self._run_until_ended(lane, batch)
                 follow_up = True
@@ -178,6 +196,8 @@ class Lanes:
         lane.interruption = Interruption()
         if any(turn.stopped or turn.turn_id in lane.stopped for turn in batch):
             lane.interruption.ask(StopReason.STOPPED)
+        elif any(self._interrupts(lane, turn) for turn in lane.waiting):
+            lane.interruption.ask(StopReason.INTERRUPTED)  # it was, before a restart or a write that failed
         await self._run_batch(batch, lane.interruption)
 
     async def _stubbornly(self, lane: _Lane, work: Callable[[], Awaitable[T]]) -> T:

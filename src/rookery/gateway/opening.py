@@ -13,7 +13,7 @@ from rookery.gateway import places, turns
 from rookery.gateway.places import Place
 from rookery.gateway.turns import Body, Kind, Turn
 from rookery.ids import AgentId, SessionId, TurnId
-from rookery.messages import Route
+from rookery.messages import ChatKind, Route
 from rookery.sessions.key import ByHand, SessionKey, read_place
 
 
@@ -44,8 +44,8 @@ def named(connection: Connection, agent_id: AgentId, session: str, main_key: str
 def own(connection: Connection, agent_id: AgentId, session: str, principal: str) -> LiveSession:
     """The session that one of several people named on a shared agent: one that nobody else ever wrote in.
 
-    Naming an empty place opens nothing, for it may be somebody else's. Raises `NotFound` for all that is not
-    theirs, whether it exists or not.
+    A group's session is the group's, also while they alone spoke there. Naming an empty place opens nothing,
+    for it may be somebody else's. Raises `NotFound` for all that is not theirs, whether it exists or not.
     """
     place = places.live(connection, session)
     known = (
@@ -53,7 +53,7 @@ def own(connection: Connection, agent_id: AgentId, session: str, principal: str)
         if place is not None and place.agent_id == agent_id
         else _by_id(connection, agent_id, SessionId(session))
     )
-    if known is None or turns.principals(connection, known.session_id) != {principal}:
+    if known is None or turns.hands(connection, known.session_id) != {(principal, ChatKind.DM)}:
         raise NotFound(f"There is no session {session!r} here.")
     return known
 

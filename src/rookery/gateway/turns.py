@@ -215,10 +215,10 @@ def opened_key(connection: Connection, agent_id: AgentId, session_id: SessionId)
     return connection.execute(query).scalar()
 
 
-def principals(connection: Connection, session_id: SessionId) -> set[str]:
-    """Everybody who ever caused a turn in a session."""
-    query = select(_t.principal).where(_t.session_id == session_id).distinct()
-    return set(connection.execute(query).scalars())
+def hands(connection: Connection, session_id: SessionId) -> set[tuple[str, str]]:
+    """The principals who ever caused a turn in a session, each with the kind of chat it was in."""
+    query = select(_t.principal, _t.chat_kind).where(_t.session_id == session_id).distinct()
+    return {(row.principal, row.chat_kind) for row in connection.execute(query)}
 
 
 def waiting(connection: Connection, session_id: SessionId) -> int:

@@ -47,11 +47,12 @@ _who = (
 def identify(connection: Connection, address: Address) -> User | None:
     """Whose address this is, enabled or not; None for a stranger.
 
-    `link` keeps an address from being two people's, so there is at most one.
+    `link` keeps an address from being two people's; one linked both for its account and for every account is
+    found twice, and is the same person's.
     """
     row = connection.execute(
         _who, {"channel": address.channel, "account": address.account, "sender": address.sender}
-    ).one_or_none()
+    ).first()
     return None if row is None else people.from_row(row)
 
 

@@ -72,7 +72,7 @@ def add_user(
         raise InvalidInput("A user's name cannot be empty; leave it out to use the id.")
     try:
         ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a directory
         raise InvalidInput(f"{timezone!r} is not a time zone; use a name such as 'Europe/Madrid'.") from error
     for table, what in ((tables.users, "user"), (tables.agents, "agent")):
         taken = connection.execute(select(table.c.id).where(table.c.id_folded == fold(checked))).scalar()

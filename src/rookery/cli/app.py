@@ -1,0 +1,59 @@
+"""Every command, as `rookery --help` lists them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rookery.cli.agents import agent, key
+from rookery.cli.chat import chat
+from rookery.cli.config import config
+from rookery.cli.demo import demo
+from rookery.cli.doctor import doctor
+from rookery.cli.options import HomeOption
+from rookery.cli.people import identity, user
+from rookery.cli.sessions import session
+from rookery.cli.status import status
+from rookery.cli.up import up
+
+app = typer.Typer(
+    name="rookery",
+    help="Rookery: several people share one AI-assistant installation without sharing a brain.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import rookery
+
+        typer.echo(f"rookery {rookery.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everywhere(
+    home: HomeOption = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Rookery: several people share one AI-assistant installation without sharing a brain."""
+
+
+app.command()(up)
+app.command()(chat)
+app.command()(demo)
+app.command()(status)
+app.command()(doctor)
+app.add_typer(user, name="user")
+app.add_typer(identity, name="identity")
+app.add_typer(agent, name="agent")
+app.add_typer(key, name="key")
+app.add_typer(session, name="session")
+app.add_typer(config, name="config")

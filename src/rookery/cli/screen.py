@@ -1,0 +1,93 @@
+"""What a chat shows: the answer as it is written, once and whole, and what comes in between."""
+
+from __future__ import annotations
+
+import sys
+
+from rookery.cli.show import note, printable
+
+
+class Screen:
+    """Standard output for replies, standard error for everything else.
+
+    On a terminal replies are shown as they are written, cleared of what could steer it; elsewhere each reply is
+    written whole when it is there, as it is. `name` is put before a reply, None for nothing.
+    """
+
+    def __init__(self, *, name: str | None = None, terminal: bool | None = None) -> None:
+        self.name = name
+        self.terminal = sys.stdout.isatty() if terminal is None else terminal
+        self._streamed = ""
+        self._begun = False
+
+    def delta(self, text: str) -> None:
+        """Some more of the reply."""
+        if self.terminal and text:
+            self._write(text)
+            self._streamed += text
+
+    def step(self, tool: str) -> None:
+        """The model calls a tool; what it said until here is not the reply."""
+        if not self.terminal:
+            return
+        if self._streamed:
+            sys.stdout.write("\n")
+        self._streamed, self._begun = "", False
+        note(f"({printable(tool)} …)")
+
+    def reply(self, text: str) -> None:
+        """The whole reply: what was not streamed of it is shown now."""
+        streamed = self._streamed
+        if text.startswith(streamed):
+            self._write(text[len(streamed) :])
+        elif text.strip() != streamed.strip():
+            self._write(f"\n{text}")
+        self._end()
+
+    def broken_off(self, why: str) -> None:
+        """The reply ends here, for this reason."""
+        if self._streamed:
+            sys.stdout.write("\n")
+        self._streamed, self._begun = "", False
+        note(f"({why})")
+
+    def earlier(self, text: str) -> None:
+        """A reply to something that was not said here just now."""
+        if self.terminal:
+            if self._begun:
+                sys.stdout.write("\n")  # in the middle of another reply, which goes on below
+            sys.stdout.write(f"[A reply to an earlier message]\n{printable(text, lines=True)}\n\n")
+            sys.stdout.flush()
+        else:
+            note(f"[A reply to an earlier message]\n{text}\n")
+
+    def _write(self, text: str) -> None:
+        if not self._begun and self.name is not None and text:
+            sys.stdout.write(f"{self.name}: ")
+        self._begun = self._begun or bool(text)
+        sys.stdout.write(printable(text, lines=True) if self.terminal else text)
+        sys.stdout.flush()
+
+    def _end(self) -> None:
+        if self._begun:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+        self._streamed, self._begun = "", False
+
+
+class Recorder(Screen):
+    """Shows nothing and keeps the last reply, for `demo` and for tests."""
+
+    def __init__(self) -> None:
+        super().__init__(terminal=False)
+        self.said = ""
+        self.heard_earlier: list[str] = []
+
+    def reply(self, text: str) -> None:
+        self.said = text
+
+    def broken_off(self, why: str) -> None:
+        self.said = why
+
+    def earlier(self, text: str) -> None:
+        self.heard_earlier.append(text)

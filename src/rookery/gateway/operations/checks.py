@@ -1,0 +1,187 @@
+"""What `rookery doctor` asks the open state: each thing looked at, what was seen, and the remedy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, text
+
+from rookery import users
+from rookery.config.words import Api
+from rookery.errors import ConfigError, RookeryError
+from rookery.gateway import deliveries, schema
+from rookery.gateway.house import fit
+from rookery.gateway.operations.desk import Desk, known_agent
+from rookery.gateway.providers import OFFLINE
+from rookery.gateway.settings import default_model
+from rookery.gateway.shapes import AgentNamed, Done, Finding, Nothing
+from rookery.ids import AgentId
+
+_REACH_SECONDS = 5.0
+_SERVER_BROKE = 500
+
+
+async def database(desk: Desk, _: Nothing) -> list[Finding]:
+    """Whether the database is whole, its schema the right one, and its role one that is held to its rows."""
+    database = desk.house.database
+
+    def look(connection: Connection) -> list[Finding]:
+        found = [_schema(connection)]
+        if connection.dialect.name == "sqlite":
+            found.append(_integrity(connection))
+        else:
+            found.append(_role(connection))
+        dead = deliveries.count(connection, deliveries.Status.DEAD)
+        if dead:
+            found.append(
+                Finding("outbox", "warn", f"{dead} replies could not be delivered and are not tried again.")
+            )
+        return found
+
+    return await database.read(look)
+
+
+async def configuration(desk: Desk, _: Nothing) -> list[Finding]:
+    """Whether bindings, sponsors, links and shared keys fit the people and agents there are."""
+    return [await _fits(desk), *await desk.house.database.read(lambda connection: _keys(connection, desk))]
+
+
+async def models(desk: Desk, _: Nothing) -> list[Finding]:
+    """Whether the servers of the models in use answer; asked without a key, and only those in `rookery.yaml`."""
+    agents = await desk.house.database.read(users.list_agents)
+    named = [default_model(desk.config), *(agent.model for agent in agents if agent.model and agent.enabled)]
+    in_use = {model.partition("/")[0] for model in named} | set(desk.config.models.providers)
+    providers = [
+        (name, provider.base_url)
+        for name in sorted(in_use - {OFFLINE})
+        if (provider := desk.config.models.provider(name)) is not None
+        and provider.api is Api.OPENAI
+        and provider.base_url is not None
+    ]
+    if not providers:
+        return [Finding("models", "ok", "Every agent uses the offline demo model, which needs nothing.")]
+    return list(await asyncio.gather(*(_reachable(desk, name, url) for name, url in providers)))
+
+
+async def brain(desk: Desk, ask: AgentNamed) -> list[Finding]:
+    """What is wrong with one brain's storage; nothing is changed. Raises `NotFound`."""
+    agent = await desk.house.database.read(lambda connection: known_agent(connection, ask.agent_id))
+    async with desk.house.brains.use(agent.id) as opened:
+        problems = await opened.check()
+    if not problems:
+        return [Finding(f"brain {agent.id}", "ok", "Every transcript can be read.")]
+    return [Finding(f"brain {agent.id}", "fail", f"{problem.where}: {problem.detail}") for problem in problems]
+
+
+async def reindex(desk: Desk, ask: AgentNamed) -> Done:
+    """Make one brain's index anew from its transcripts. Raises `NotFound`, `StorageUnavailable`."""
+    agent = await desk.house.database.read(lambda connection: known_agent(connection, ask.agent_id))
+    async with desk.house.brains.use(agent.id) as opened:
+        await opened.reindex()
+    return Done(f"The index of {agent.id} was made anew.")
+
+
+def _schema(connection: Connection) -> Finding:
+    try:
+        schema.require_current(connection)
+    except ConfigError as error:
+        return Finding("schema", "fail", error.detail)
+    return Finding("schema", "ok", f"The database ({connection.dialect.name}) has schema {schema.HEAD}.")
+
+
+def _integrity(connection: Connection) -> Finding:
+    said = list(connection.execute(text("PRAGMA integrity_check(5)")).scalars())
+    if said == ["ok"]:
+        return Finding("database", "ok", "gateway.db is whole.")
+    return Finding("database", "fail", f"gateway.db is damaged ({'; '.join(said)}); restore it from a backup.")
+
+
+def _role(connection: Connection) -> Finding:
+    try:
+        schema.check_role(connection)
+    except ConfigError as error:
+        return Finding("database role", "fail", error.detail)
+    return Finding("database role", "ok", "Row-level security binds the application's role.")
+
+
+class _Undo(Exception):
+    """Ends a transaction that was only tried."""
+
+
+async def _fits(desk: Desk) -> Finding:
+    def attempt(connection: Connection) -> None:
+        fit(connection, desk.config, desk.now())
+        raise _Undo
+
+    try:
+        await desk.house.database.write(attempt)
+    except _Undo:
+        pass
+    except RookeryError as error:
+        return Finding("agents and bindings", "fail", error.detail)
+    return Finding("agents and bindings", "ok", "Bindings, sponsors and links name people and agents there are.")
+
+
+def _keys(connection: Connection, desk: Desk) -> list[Finding]:
+    providers = desk.house.gateway.providers
+    granted = {agent: users.granted_keys(connection, agent.id) for agent in users.list_agents(connection)}
+    found = [
+        Finding(
+            f"key {name}",
+            "warn",
+            f"No agent may use the shared key {name!r} yet: rookery key grant AGENT {name}",
+        )
+        for name in providers.shared_keys
+        if not any(name in names for names in granted.values())
+    ]
+    for agent, names in granted.items():
+        found += [
+            Finding(
+                f"key {name}",
+                "warn",
+                f"{agent.id} was granted the shared key {name!r}, which rookery.yaml has no more: add it under "
+                f"models.sharedKeys, or: rookery key ungrant {agent.id} {name}",
+            )
+            for name in names
+            if name not in providers.shared_keys
+        ]
+        if agent.enabled:
+            found += _usable(desk, agent.id, agent.model, names)
+    return found or [Finding("keys", "ok", "Every agent has the key its model needs.")]
+
+
+def _usable(desk: Desk, agent_id: AgentId, model: str | None, names: Iterable[str]) -> list[Finding]:
+    providers = desk.house.gateway.providers
+    try:
+        chosen = providers.choose(model, list(names))
+    except ConfigError as error:
+        return [
+            Finding(f"agent {agent_id}", "fail", f"{error.detail} Change it: rookery agent set {agent_id} model=…")
+        ]
+    if chosen.problem is None:
+        return []
+    able = [name for name, key in providers.shared_keys.items() if key.provider == chosen.provider]
+    remedy = (
+        f"rookery key grant {agent_id} {able[0]}"
+        if able
+        else f"add a key of provider {chosen.provider!r} under models.sharedKeys, then grant it"
+    )
+    return [Finding(f"agent {agent_id}", "warn", f"It has no key for its model ({chosen.provider}): {remedy}")]
+
+
+async def _reachable(desk: Desk, name: str, base_url: str) -> Finding:
+    check = f"model server {name}"
+    try:
+        async with desk.house.outbound.operator(
+            "GET", f"{base_url.rstrip('/')}/models", headers={}, total_seconds=_REACH_SECONDS
+        ) as answer:
+            status = answer.status
+    except (OSError, ValueError) as error:
+        why = "took too long" if isinstance(error, TimeoutError) else "cannot be reached"
+        return Finding(
+            check, "warn", f"{base_url} {why}; is it running, and is models.providers.{name}.baseUrl right?"
+        )
+    if status >= _SERVER_BROKE:
+        return Finding(check, "warn", f"{base_url} answers with status {status}; look at its own log.")
+    return Finding(check, "ok", f"{base_url} answers.")

@@ -1,0 +1,89 @@
+"""Watching an answer while it is written."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import Connection
+
+from rookery.gateway import places
+from rookery.gateway.watchers import BACKLOG, TurnDelta, TurnEvent, TurnFinished, TurnStarted, Watchers
+from rookery.ids import AgentId, SessionId, TurnId
+from rookery.models import TextDelta
+from rookery.models.scripted import ScriptedModel
+from tests.support.house import TestHouse
+
+ALICE, BOB, S1, S2 = AgentId("alice"), AgentId("bob"), SessionId("s1"), SessionId("s2")
+STARTED = TurnStarted(TurnId("t1"), (TurnId("t1"),))
+
+
+def seen(queue: asyncio.Queue[TurnEvent]) -> list[TurnEvent]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
+async def test_an_event_reaches_who_watches_that_session_and_nobody_else() -> None:
+    """Not the same session id of another agent, nor another session of the same one."""
+    watchers = Watchers()
+    with (
+        watchers.watch(ALICE, S1) as one,
+        watchers.watch(ALICE, S1) as two,
+        watchers.watch(BOB, S1) as other_agent,
+        watchers.watch(ALICE, S2) as other_session,
+    ):
+        watchers.tell(ALICE, S1, STARTED)
+        assert [seen(queue) for queue in (one, two, other_agent, other_session)] == [[STARTED], [STARTED], [], []]
+
+
+async def test_whoever_left_is_told_nothing_more() -> None:
+    """And nothing of the watching stays behind, also when it ended in an error."""
+    watchers = Watchers()
+    queues: list[asyncio.Queue[TurnEvent]] = []
+
+    def breaks() -> None:
+        with watchers.watch(ALICE, S1) as queue:
+            queues.append(queue)
+            assert watchers.watched(ALICE, S1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        breaks()
+    watchers.tell(ALICE, S1, STARTED)
+    assert seen(queues[0]) == []
+    assert not watchers.watched(ALICE, S1)
+
+
+async def test_a_slow_watcher_loses_the_oldest_and_delays_nobody() -> None:
+    """It can read the whole from the transcript."""
+    watchers = Watchers()
+    with watchers.watch(ALICE, S1) as queue:
+        for number in range(BACKLOG + 5):
+            watchers.tell(ALICE, S1, TurnDelta(TurnId("t1"), TextDelta(str(number))))
+        found = seen(queue)
+    assert len(found) == BACKLOG
+    assert found[-1] == TurnDelta(TurnId("t1"), TextDelta(str(BACKLOG + 4)))
+
+
+async def test_a_turn_is_told_from_its_start_to_its_end(house: TestHouse) -> None:
+    """Started, every word as it streams, finished with the whole text."""
+    house.model = ScriptedModel(["one two"])
+    await house.restart()
+    await house.person("alice", telegram="1")
+    await house.telegram.says("1", "/whoami")
+    [place] = await house.database.read(_sessions)
+    with house.gateway.watchers.watch(ALICE, place) as queue:
+        await house.telegram.says("1", "hello")
+        await house.idle()
+        events = seen(queue)
+
+    assert isinstance(events[0], TurnStarted)
+    assert [event.event for event in events if isinstance(event, TurnDelta)] == [
+        TextDelta("one "),
+        TextDelta("two"),
+    ]
+    assert isinstance(events[-1], TurnFinished)
+    assert (events[-1].status, events[-1].text) == ("done", "one two")
+
+
+def _sessions(connection: Connection) -> list[SessionId]:
+    return [place.session_id for place in places.of_agent(connection, ALICE)]
