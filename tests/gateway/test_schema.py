@@ -95,3 +95,17 @@ def _unsecured(connection: Connection) -> list[str]:
         text("SELECT relname FROM pg_class WHERE relrowsecurity AND relforcerowsecurity")
     ).scalars()
     return sorted({table.name for table in schema.content_tables()} - set(rows))
+
+
+async def test_what_waits_is_found_by_a_partial_index(empty: Database) -> None:
+    """Both databases look for unfinished turns and unsent deliveries in indexes that hold nothing else."""
+    await empty.write(schema.prepare)
+
+    def partial(connection: Connection) -> set[str]:
+        query = {
+            "sqlite": "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'",
+            "postgresql": "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '% WHERE %'",
+        }[connection.dialect.name]
+        return set(connection.execute(text(query)).scalars())
+
+    assert await empty.read(partial) >= {"ix_turns_unfinished", "ix_outbox_waiting"}

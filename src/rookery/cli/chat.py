@@ -26,7 +26,7 @@ _STOPPED_BY_HAND = 130
 
 def chat(
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="Say this, print the reply, and end; - reads it.")
+        str | None, typer.Argument(metavar="TEXT", help="Say this, print the reply, and end; - reads it.")
     ] = None,
     user_id: Annotated[str | None, typer.Option("--user", metavar="U", help="Who is talking.")] = None,
     agent_id: Annotated[

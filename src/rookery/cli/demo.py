@@ -47,7 +47,10 @@ class Heard:
 
 
 def demo() -> None:
-    """See isolation work: two people, the offline model, a temporary home; needs nothing and keeps nothing."""
+    """See isolation work: two people, nothing to set up.
+
+    Runs the offline model in a temporary home, needs nothing and keeps nothing.
+    """
     from rookery.cli.inside import inside
     from rookery.gateway.home import Home
 

@@ -32,7 +32,10 @@ def doctor(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check everything the gateway stands on; exit status 1 when something fails."""
+    """Check everything the gateway stands on.
+
+    Each finding comes with its remedy; the exit status is 1 when something fails.
+    """
     at = home_at(home)
     found: list[Finding] = []
     for finding in _look(at, reindex=reindex, quiet=json):

@@ -14,6 +14,7 @@ from rookery.gateway import routes, tables
 from rookery.ids import AgentId, DeliveryId, TurnId
 from rookery.messages import OutboundMessage, Route, Speaker
 from rookery.storage import as_agent
+from rookery.storage.prepared import Prepared
 from rookery.storage.statements import insert_new
 
 
@@ -60,14 +61,18 @@ class DeadLetter:
 
 
 _o = tables.outbox.c
-_add = insert_new(tables.outbox)
-_add_body = insert_new(tables.outbox_bodies)
+_add = Prepared(
+    insert_new(tables.outbox),
+    *("delivery_id", "turn_id", "agent_id", "principal", "speaker", "status", "attempts", "due_at", "created_at"),
+    *routes.COLUMNS,
+)
+_add_body = Prepared(insert_new(tables.outbox_bodies), "agent_id", "delivery_id", "text")
 
 
 def add(connection: Connection, delivery: Delivery) -> bool:
     """Keep a delivery to be sent; False, and no change, when that id is there already."""
-    new = connection.execute(
-        _add.on(connection),
+    new = _add.run(
+        connection,
         {
             "delivery_id": delivery.delivery_id,
             "turn_id": delivery.turn_id,
@@ -81,11 +86,11 @@ def add(connection: Connection, delivery: Delivery) -> bool:
             **routes.to_columns(delivery.route),
         },
     )
-    if new.rowcount == 0:
+    if new == 0:
         return False
     as_agent(connection, delivery.agent_id)
-    connection.execute(
-        _add_body.on(connection),
+    _add_body.run(
+        connection,
         {"agent_id": delivery.agent_id, "delivery_id": delivery.delivery_id, "text": delivery.text},
     )
     return True
@@ -116,7 +121,7 @@ def is_waiting(connection: Connection, delivery_id: DeliveryId) -> bool:
     return connection.execute(query).first() is not None
 
 
-_sent = (
+_sent = Prepared(
     update(tables.outbox)
     .where(_o.delivery_id == bindparam("of"), _o.ended_at.is_(None))
     .values(
@@ -132,7 +137,7 @@ def mark_sent(
     connection: Connection, delivery_id: DeliveryId, network_id: str | None, attempts: int, now: datetime
 ) -> None:
     """The network took it."""
-    connection.execute(_sent, {"of": delivery_id, "network_id": network_id, "attempts": attempts, "ended_at": now})
+    _sent.run(connection, {"of": delivery_id, "network_id": network_id, "attempts": attempts, "ended_at": now})
 
 
 def mark_delayed(

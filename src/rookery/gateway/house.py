@@ -17,7 +17,7 @@ from rookery.channels.terminal import ACCOUNT as TERMINAL_ACCOUNT
 from rookery.channels.terminal import CHANNEL as TERMINAL
 from rookery.channels.terminal import TerminalChannel
 from rookery.config import CHANNEL_NAMES, Config, Secret
-from rookery.errors import ConfigError, NotFound
+from rookery.errors import ConfigError, Conflict, InvalidInput, NotFound
 from rookery.gateway import schema
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.home import Home
@@ -132,6 +132,8 @@ def fit(connection: Connection, config: Config, now: datetime) -> None:
         raise ConfigError(
             f"agents.list names a sponsor that is no user: {error.detail} Add them: rookery user add ID."
         ) from error
+    except (Conflict, InvalidInput) as error:
+        raise ConfigError(f"agents.list names an agent that cannot be: {error.detail}") from error
     for number, binding in enumerate(config.bindings):
         where = f"bindings[{number}]"
         try:

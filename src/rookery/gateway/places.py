@@ -9,13 +9,14 @@ from sqlalchemy import Connection, bindparam, select
 
 from rookery.gateway import tables
 from rookery.ids import AgentId, SessionId
+from rookery.storage.prepared import Prepared
 from rookery.storage.statements import upsert
 
 _p = tables.places.c
 _find = select(_p.session_id, _p.agent_id, _p.opened_key, _p.moved_at).where(
     _p.session_key == bindparam("session_key")
 )
-_find_locked = _find.with_for_update()
+_find_locked = Prepared(_find.with_for_update())
 _move = upsert(tables.places, ["session_key"], ["session_id", "opened_key", "moved_at"])
 
 
@@ -32,7 +33,7 @@ class Place:
 
 def live(connection: Connection, session_key: str) -> Place | None:
     """The place with its live session; None while it is empty. Held against others to the transaction's end."""
-    row = connection.execute(_find_locked, {"session_key": session_key}).one_or_none()
+    row = _find_locked.first(connection, {"session_key": session_key})
     if row is None:
         return None
     return Place(session_key, AgentId(row.agent_id), SessionId(row.session_id), row.opened_key, row.moved_at)

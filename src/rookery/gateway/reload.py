@@ -57,13 +57,17 @@ class Reloader:
         while True:
             await wait(LOOK_EVERY)
             stamp = await asyncio.to_thread(_stamp, self._path)
-            if stamp == self._seen:
+            # A file that is gone is about to be written anew; read as empty it would shut everybody out.
+            if stamp is None or stamp == self._seen:
                 continue
-            self._seen = stamp
             try:
                 self._house.gateway.log.info("config.reloaded", outcome=await self.reload())
-            except (ConfigError, StorageUnavailable) as error:
+            except ConfigError as error:
                 self._house.gateway.log.error("config.kept", error=error.detail)
+            except StorageUnavailable as error:
+                self._house.gateway.log.warning("config.waits", error=error.detail)
+                continue
+            self._seen = stamp
 
 
 def _fixed(config: Config) -> tuple[object, ...]:

@@ -8,6 +8,9 @@ from sqlalchemy import Row
 
 from rookery.messages import Chat, ChatKind, Route
 
+COLUMNS = ("channel", "account", "chat_kind", "chat_id", "thread_id", "sender_id", "message_id")
+"""The names of a route's columns."""
+
 
 def to_columns(route: Route) -> dict[str, str | None]:
     """The values of the route's columns."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rookery.config.addresses import ACCOUNT_SCOPED
-from rookery.config.words import DmPolicy, GroupPolicy, QueueMode
+from rookery.config.words import BindingSession, DmPolicy, GroupPolicy, QueueMode
 from rookery.gateway.bind import Bindings
 from rookery.sessions.scope import IdentityLinks, ScopeWords
 
@@ -57,9 +57,11 @@ class Rules:
     def scope_words(self, channel: str, account: str, binding_session: str | None) -> ScopeWords:
         """The words that decide the place of a message on this account."""
         rules = self.account(channel, account)
+        # `shared` says: as the scope has it. On a binding it is the first word, before the account's own.
+        shared = binding_session == BindingSession.SHARED
         return ScopeWords(
-            binding_session=binding_session,
-            session_binding=None if rules is None else rules.session_binding,
+            binding_session=None if shared else binding_session,
+            session_binding=None if shared or rules is None else rules.session_binding,
             dm_scope=self.dm_scope,
             isolation_scope=self.isolation_scope,
         )

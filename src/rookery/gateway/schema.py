@@ -61,6 +61,8 @@ def version(connection: Connection) -> str | None:
 
 def create(connection: Connection) -> None:
     """Make the whole schema in an empty database."""
+    if connection.dialect.name == "postgresql":
+        gateway_tables.make_partial_on_postgresql()
     for part in _metadata_for(connection):
         part.create_all(connection)
     if connection.dialect.name == "postgresql":

@@ -11,11 +11,12 @@ from rookery.channels.contract import Outcome
 from rookery.gateway import tables
 from rookery.ids import TurnId
 from rookery.messages import InboundMessage
+from rookery.storage.prepared import Prepared
 from rookery.storage.statements import insert_new
 
 KEPT = timedelta(days=30)
 
-_claim = insert_new(tables.seen)
+_claim = Prepared(insert_new(tables.seen), "channel", "account", "message_id", "outcome", "turn_id", "seen_at")
 _c = tables.seen.c
 _this = (
     _c.channel == bindparam("in_channel"),
@@ -36,8 +37,8 @@ class Seen:
 
 def claim(connection: Connection, message: InboundMessage, turn_id: TurnId, now: datetime) -> Seen | None:
     """Mark a new message as accepted under `turn_id` and return None; or say what came of it before."""
-    new = connection.execute(
-        _claim.on(connection),
+    new = _claim.run(
+        connection,
         {
             "channel": message.channel,
             "account": message.account,
@@ -47,7 +48,7 @@ def claim(connection: Connection, message: InboundMessage, turn_id: TurnId, now:
             "seen_at": now,
         },
     )
-    if new.rowcount == 1:
+    if new == 1:
         return None
     row = connection.execute(_find, _key(message)).one()
     return Seen(Outcome(row.outcome), row.turn_id)

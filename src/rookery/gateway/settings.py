@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rookery.config import CommonAccount, Config
-from rookery.config.words import Api, BindingSession
+from rookery.config.words import Api
 from rookery.errors import ConfigError
 from rookery.gateway.bind import Binding, Bindings
 from rookery.gateway.gateway import Settings
@@ -130,7 +130,7 @@ def _rules(config: Config) -> Rules:
                 account=binding.match.account,
                 peer_kind=None if binding.match.peer is None else _CHAT_KINDS[binding.match.peer.kind],
                 peer_id=None if binding.match.peer is None else binding.match.peer.id,
-                session=None if binding.session is BindingSession.SHARED else binding.session,
+                session=binding.session,
             )
             for binding in config.bindings
         ),

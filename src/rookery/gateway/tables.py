@@ -68,12 +68,8 @@ turns = Table(
     Column("finished_at", Instant, nullable=True),
     *_route_columns(),
 )
-Index(
-    "ix_turns_unfinished",
-    turns.c.session_id,
-    turns.c.seq,
-    sqlite_where=turns.c.finished_at.is_(None),
-    postgresql_where=turns.c.finished_at.is_(None),
+_unfinished = Index(
+    "ix_turns_unfinished", turns.c.session_id, turns.c.seq, sqlite_where=turns.c.finished_at.is_(None)
 )
 Index("ix_turns_session", turns.c.session_id)
 
@@ -103,12 +99,7 @@ outbox = Table(
     Column("ended_at", Instant, nullable=True),
     *_route_columns(),
 )
-Index(
-    "ix_outbox_waiting",
-    outbox.c.seq,
-    sqlite_where=outbox.c.ended_at.is_(None),
-    postgresql_where=outbox.c.ended_at.is_(None),
-)
+_waiting = Index("ix_outbox_waiting", outbox.c.seq, sqlite_where=outbox.c.ended_at.is_(None))
 
 outbox_bodies = Table(
     "outbox_bodies",
@@ -132,3 +123,9 @@ audit = Table(
 
 CONTENT_TABLES = (turn_bodies, outbox_bodies)
 """The tables that hold what people said; on PostgreSQL each is behind forced row-level security."""
+
+
+def make_partial_on_postgresql() -> None:
+    """Say to PostgreSQL too which indexes are partial; said in the tables it would be imported by every start."""
+    _unfinished.dialect_options["postgresql"]["where"] = turns.c.finished_at.is_(None)
+    _waiting.dialect_options["postgresql"]["where"] = outbox.c.ended_at.is_(None)

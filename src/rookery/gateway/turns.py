@@ -15,6 +15,7 @@ from rookery.gateway import routes, tables
 from rookery.ids import AgentId, SessionId, TurnId
 from rookery.messages import Attachment, Route, Usage
 from rookery.storage import as_agent
+from rookery.storage.prepared import Prepared
 
 
 class Kind(StrEnum):
@@ -78,8 +79,13 @@ class Turn:
 
 
 _t = tables.turns.c
-_insert = insert(tables.turns)
-_insert_body = insert(tables.turn_bodies)
+_insert = Prepared(
+    insert(tables.turns),
+    *("turn_id", "agent_id", "session_id", "session_key", "opened_key", "principal", "kind", "status"),
+    *("collectable", "stopped", "accepted_at"),
+    *routes.COLUMNS,
+)
+_insert_body = Prepared(insert(tables.turn_bodies), "agent_id", "turn_id", "body")
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Body).decode
 
@@ -100,8 +106,8 @@ def add(
     now: datetime,
 ) -> Turn:
     """Queue a turn. It is accepted when the surrounding transaction commits."""
-    key = connection.execute(
-        _insert,
+    seq = _insert.insert(
+        connection,
         {
             "turn_id": turn_id,
             "agent_id": agent_id,
@@ -116,12 +122,11 @@ def add(
             "accepted_at": now,
             **routes.to_columns(route),
         },
-    ).inserted_primary_key
-    assert key is not None, "an insert of one row has a key"
+    )
     as_agent(connection, agent_id)
-    connection.execute(_insert_body, {"agent_id": agent_id, "turn_id": turn_id, "body": _encode(body).decode()})
+    _insert_body.run(connection, {"agent_id": agent_id, "turn_id": turn_id, "body": _encode(body).decode()})
     return Turn(
-        seq=key[0],
+        seq=seq,
         turn_id=turn_id,
         agent_id=agent_id,
         session_id=session_id,
@@ -149,7 +154,7 @@ def unfinished(connection: Connection) -> list[Turn]:
     return [_from_row(row, bodies[row.turn_id]) for row in rows]
 
 
-_finish = (
+_finish = Prepared(
     update(tables.turns)
     .where(_t.turn_id == bindparam("of"), _t.finished_at.is_(None))
     .values(
@@ -179,8 +184,8 @@ def finish(
     leader = batch[0].turn_id
     for turn in batch:
         counted = usage if usage is not None and turn.turn_id == leader else Usage()
-        connection.execute(
-            _finish,
+        _finish.run(
+            connection,
             {
                 "of": turn.turn_id,
                 "status": status.value,

@@ -40,6 +40,7 @@ class ReplyInParts:
         self._usage: _Usage | None = None
         self._finish_reason: str | None = None
         self._refused = False
+        self._failure: ModelError | None = None
         self._understood = False
         self.done = False
         """The server said that this was all."""
@@ -77,7 +78,10 @@ class ReplyInParts:
         return events
 
     def whole(self) -> ModelReply:
-        """The reply, once its bytes have ended. Raises `ModelError`: `BROKEN_OFF`, or `GARBAGE`."""
+        """The reply, once its bytes have ended. Raises `ModelError`: `BROKEN_OFF`, `GARBAGE`, or
+        the kind of an error that came together with the last words."""
+        if self._failure is not None:
+            raise self._failure
         if not self.complete:
             if self._size and not self._understood:
                 raise self._garbage("sent something that is not a reply")
@@ -99,7 +103,15 @@ class ReplyInParts:
                 self.done = True
                 break
             if said:
-                self._take_chunk(self._decode(said), events)
+                try:
+                    self._take_chunk(self._decode(said), events)
+                except ModelError as error:
+                    ready = events.all()
+                    if not ready:
+                        raise
+                    # Words that came in the same bytes as the error came before it, and are heard before it.
+                    self._failure, self.done = error, True
+                    return ready
         return events.all()
 
     def _take_chunk(self, chunk: _Chunk, events: _Coalesced) -> None:

@@ -14,7 +14,6 @@ from rookery.sessions.brain import SESSION_BYTES, Brain
 from rookery.sessions.disk import FileOps
 from rookery.sessions.index import IndexedSummaries
 from rookery.sessions.jsonl import JsonlTranscripts
-from rookery.sessions.rows import RowSummaries, RowTranscripts
 from rookery.sessions.twin import MemorySummaries, MemoryTranscripts
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
@@ -127,6 +126,9 @@ class RowBrains(BrainPool):
     def __init__(
         self, database: Database, open_brains: int = OPEN_BRAINS, *, session_bytes: int = SESSION_BYTES
     ) -> None:
+        # Imported by who has a PostgreSQL database, and by nobody else's start.
+        from rookery.sessions.rows import RowSummaries, RowTranscripts
+
         async def open_brain(agent_id: AgentId) -> Brain:
             transcripts = RowTranscripts(database, agent_id)
             summaries = RowSummaries(database, agent_id, transcripts)

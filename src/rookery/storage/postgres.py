@@ -6,7 +6,7 @@ The same units of work run here, in greenlets over the asynchronous driver. Impo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 
@@ -43,11 +43,8 @@ class PostgresDatabase:
     async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
         if self._closed:
             raise StorageUnavailable("The database is closed.")
-        # A task of its own: a caller that is cancelled in mid-commit must not leave others untold.
-        task = asyncio.create_task(self._write(work, then))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        # A caller that is cancelled in mid-commit must not leave others untold.
+        return await self._to_its_end(self._write(work, then))
 
     async def _write(self, work: Work[T], then: Callable[[T], None] | None) -> T:
         if then is None:
@@ -61,7 +58,8 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         if self._closed:
             raise StorageUnavailable("The database is closed.")
-        return await self._run(work)
+        # Cancelled while it connects, the driver would leave a connection open that nobody knows of.
+        return await self._to_its_end(self._run(work))
 
     async def close(self) -> None:
         self._closed = True
@@ -84,6 +82,13 @@ class PostgresDatabase:
                 yield
             finally:
                 await connection.invalidate()
+
+    async def _to_its_end(self, running: Coroutine[Any, Any, T]) -> T:
+        """Run in a task of its own, which goes on when the caller is cancelled; `close` waits for it."""
+        task = asyncio.create_task(running)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
 
     async def _run(self, work: Work[T]) -> T:
         for attempt in range(1, _ATTEMPTS + 1):

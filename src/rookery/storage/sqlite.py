@@ -207,7 +207,9 @@ _PASSING = {
 
 
 def _is_storage_failure(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and isinstance(_translate(error), StorageUnavailable)
+    """Whether the disk failed under a unit of work, as Core says it, or the driver under a prepared statement."""
+    driver = isinstance(error, DBAPIError) or hasattr(error, "sqlite_errorcode")
+    return driver and isinstance(_translate(error), StorageUnavailable)
 
 
 def _translate(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import AgentId, UserId, agent_id, fold
+from rookery.storage.prepared import Prepared
 from rookery.users import people, tables
 
 
@@ -45,13 +46,13 @@ class ConfiguredAgent:
     model: str | None
 
 
-_by_id = select(tables.agents).where(tables.agents.c.id == bindparam("id"))
+_by_id = Prepared(select(tables.agents).where(tables.agents.c.id == bindparam("id")))
 _a = tables.agents.c
 
 
 def get_agent(connection: Connection, id: AgentId) -> Agent:
     """One agent by the exact id. Raises `NotFound`."""
-    row = connection.execute(_by_id, {"id": id}).one_or_none()
+    row = _by_id.first(connection, {"id": id})
     if row is None:
         raise NotFound(f"There is no agent {id!r}.")
     return _from_row(row)
@@ -152,7 +153,9 @@ def set_model(connection: Connection, id: AgentId, model: str | None) -> Agent:
 
 
 _g = tables.key_grants.c
-_granted = select(_g.shared_key).where(_g.agent_id == bindparam("id")).order_by(_g.granted_at, _g.shared_key)
+_granted = Prepared(
+    select(_g.shared_key).where(_g.agent_id == bindparam("id")).order_by(_g.granted_at, _g.shared_key)
+)
 
 
 def grant_key(connection: Connection, id: AgentId, shared_key: str, *, now: datetime) -> None:
@@ -175,7 +178,7 @@ def ungrant_key(connection: Connection, id: AgentId, shared_key: str) -> None:
 
 def granted_keys(connection: Connection, id: AgentId) -> list[str]:
     """The shared keys an agent may use, in the order in which they were granted."""
-    return list(connection.execute(_granted, {"id": id}).scalars())
+    return [row.shared_key for row in _granted.all(connection, {"id": id})]
 
 
 def _from_row(row: Row[Any]) -> Agent:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, or_, select
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import UserId
 from rookery.messages import Address
+from rookery.storage.prepared import Prepared
 from rookery.users import people, tables
 from rookery.users.people import User
 
@@ -33,12 +34,12 @@ class Identity:
 
 
 _c = tables.identities.c
-_who = (
+_who = Prepared(
     select(tables.users)
     .join(tables.identities, tables.users.c.id == _c.user_id)
     .where(
         _c.channel == bindparam("channel"),
-        _c.account.in_([bindparam("account"), EVERY_ACCOUNT]),
+        or_(_c.account == bindparam("account"), _c.account == EVERY_ACCOUNT),
         _c.sender == bindparam("sender"),
     )
 )
@@ -50,9 +51,9 @@ def identify(connection: Connection, address: Address) -> User | None:
     `link` keeps an address from being two people's; one linked both for its account and for every account is
     found twice, and is the same person's.
     """
-    row = connection.execute(
-        _who, {"channel": address.channel, "account": address.account, "sender": address.sender}
-    ).first()
+    row = _who.first(
+        connection, {"channel": address.channel, "account": address.account, "sender": address.sender}
+    )
     return None if row is None else people.from_row(row)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import AgentId, UserId, fold, user_id
+from rookery.storage.prepared import Prepared
 from rookery.users import tables
 
 UserRole = Literal["member", "admin"]
@@ -34,12 +35,12 @@ class User:
         return AgentId(self.id)
 
 
-_by_id = select(tables.users).where(tables.users.c.id == bindparam("id"))
+_by_id = Prepared(select(tables.users).where(tables.users.c.id == bindparam("id")))
 
 
 def get_user(connection: Connection, id: UserId) -> User:
     """One user by the exact id. Raises `NotFound`."""
-    row = connection.execute(_by_id, {"id": id}).one_or_none()
+    row = _by_id.first(connection, {"id": id})
     if row is None:
         raise NotFound(f"There is no user {id!r}.")
     return from_row(row)

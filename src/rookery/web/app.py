@@ -37,18 +37,30 @@ class App:
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+        async def body() -> MutableMapping[str, Any]:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
         try:
-            reply = await self._answer(scope["method"], scope["path"], headers, receive)
+            reply = await self._answer(scope, headers, body)
         except Exception:
             self._gateway.log.exception("http.broke", path_length=len(scope["path"]))
             reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
-        await _respond(reply, send)
+        # What is left of a body that nobody wants is not waited for: it may have no end.
+        await _respond(reply, send, hang_up=unread)
 
-    async def _answer(self, method: str, path: str, headers: Mapping[str, str], receive: Receive) -> HttpReply:
+    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> HttpReply:
+        method, path = scope["method"], scope["path"]
         if not self._knows_host(headers.get("host", "")):
             return problem(
                 HTTPStatus.BAD_REQUEST, "bad_host", "This host name is not served here; see gateway.allowedHosts."
             )
+        if _hides_a_separator(scope["raw_path"]):
+            return problem(HTTPStatus.BAD_REQUEST, "bad_path", "A path may not hold %2F, %5C or %00.")
         if path.startswith(_CHANNELS):
             return await self._channel(method, path.removeprefix(_CHANNELS), headers, receive)
         if path in ("/healthz", "/readyz", "/"):
@@ -74,7 +86,10 @@ class App:
 
     def _knows_host(self, host: str) -> bool:
         """A page of somebody else's that had its name point here (DNS rebinding) is not served."""
-        name = urlsplit(f"//{host}").hostname if host else None
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:  # brackets around what is no address
+            return False
         if name is None:
             return False
         if name in self._hosts:
@@ -117,7 +132,13 @@ def _method_not_allowed(allowed: str) -> HttpReply:
     return HttpReply(reply.status, reply.body, {"allow": allowed})
 
 
-async def _respond(reply: HttpReply, send: Send) -> None:
+def _hides_a_separator(raw_path: bytes) -> bool:
+    """Whether what is one segment to whoever stands in front of us could be two, or another one, to us."""
+    upper = raw_path.upper()
+    return any(hidden in upper for hidden in (b"%2F", b"%5C", b"%00"))
+
+
+async def _respond(reply: HttpReply, send: Send, *, hang_up: bool) -> None:
     body = _encode(reply.body)
     headers = [
         (b"content-type", reply.content_type.encode()),
@@ -125,7 +146,7 @@ async def _respond(reply: HttpReply, send: Send) -> None:
         (b"x-content-type-options", b"nosniff"),
         *((name.encode(), value.encode()) for name, value in reply.headers.items()),
     ]
-    if reply.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        headers.append((b"connection", b"close"))  # what is left of the body is not waited for
+    if hang_up:
+        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

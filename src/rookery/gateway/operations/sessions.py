@@ -69,7 +69,7 @@ async def show(desk: Desk, ask: SessionNamed) -> SessionShown:
     Raises `NotFound` for what is not theirs, whether it is there or not.
     """
     found = await _find(desk, ask)
-    pass
+    await _keep(desk, UserId(ask.user_id), "session.show", found.session_id)
     living = await _places(desk, found.agent_id)
     async with desk.house.brains.use(found.agent_id) as brain:
         session = await brain.session(found.session_id)
