@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -13,9 +14,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Ends with `SystemExit`: 0 done, 1 refused or failed, with one clear line on standard error, 2 wrong usage.
     """
-    from rookery.cli.app import app
+    from rookery.cli.quick import plain_up
 
+    up = plain_up(sys.argv[1:] if arguments is None else arguments)
     try:
+        if up is not None:
+            gc.disable()  # what is made during a start stays; `serve.up` turns it on again
+            from rookery.cli.homes import home_at
+            from rookery.cli.running import run
+
+            run(home_at(up.home), host=up.host, port=up.port)
+            return
+        from rookery.cli.app import app
+
         app(args=arguments, prog_name="rookery")
     except RookeryError as error:
         fail(error.detail)

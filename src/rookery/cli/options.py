@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rookery.gateway.home import Home
+from rookery.cli.homes import home_at
+
+__all__ = ["HomeOption", "JsonOption", "home_at", "no_command"]
 
 _SAID = "rookery.home"
 
@@ -33,14 +34,6 @@ HomeOption = Annotated[
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
-
-def home_at(said: Path | None) -> Home:
-    """The home that was said, or that the environment names, or the usual one."""
-    if said is None:
-        named = os.environ.get("ROOKERY_HOME")
-        said = Path(named) if named else Path.home() / ".rookery"
-    return Home(Path(os.path.abspath(said.expanduser())))  # noqa: PTH100 - keeps links as they are named
 
 
 def no_command(home: HomeOption = None) -> None:
