@@ -140,6 +140,9 @@ channels:
 
 
 def test_nothing_is_said_about_what_works(tmp_path: Path) -> None:
-    """The defaults and the channels of this version need no warning; the example's Telegram does."""
+    """The defaults and the channels of this version need no warning; the example's Telegram and prices do."""
     assert unavailable(read(tmp_path, "")) == []
-    assert [line.split(":")[0] for line in unavailable(read(tmp_path, EXAMPLE, ENVIRON))] == ["channels.telegram"]
+    assert [line.split(":")[0] for line in unavailable(read(tmp_path, EXAMPLE, ENVIRON))] == [
+        "channels.telegram",
+        "models.providers.local.prices",
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,6 +14,14 @@ from rookery.storage.postgres import PostgresDatabase
 from rookery.storage.sqlite import SqliteDatabase
 from tests.support.databases import fresh_database
 from tests.support.house import TestHouse
+from tests.support.loop import nothing_blocks
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_in_the_loop() -> Generator[None]:
+    """Whatever of ours would hold up everybody else is an error here."""
+    with nothing_blocks():
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

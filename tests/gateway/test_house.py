@@ -31,7 +31,7 @@ async def opened(home: Path, config: str = "") -> AsyncGenerator[House]:
     place = Home(home)
     place.prepare()
     place.config.write_text(config)
-    read = load(place.config, {})
+    read = await asyncio.to_thread(load, place.config, {})
     async with open_house(place, read, now=lambda: datetime.now(UTC), log=silent_log(), grace=0.05) as house:
         yield house
 
@@ -136,7 +136,7 @@ REFUSED = {
     bound("nobody", GROUP): r"bindings\[0\] names the agent 'nobody', which does not exist",
     bound("bob", GROUP): r"bindings\[0\] binds 'bob', 'bob''s own agent, to a group",
     bound("bob", ""): r"bindings\[0\] binds 'bob', 'bob''s own agent, to a whole account",
-    "session: { identityLinks: { Bob: ['telegram:7'] } }\n": r"identityLinks names 'Bob', which is also a user's id",
+    "session: { identityLinks: { Bob: ['telegram:7'] } }\n": r"identityLinks names 'Bob', which is also a user's",
     "models: { default: anthropic/some }\n": r"models\.default is 'anthropic/some', but there is no such provider",
 }
 
@@ -221,7 +221,7 @@ async def test_a_role_that_sees_everybody_s_rows_is_refused(tmp_path: Path, empt
     async with opened(tmp_path, served(empty.app_url, empty.owner_url)):
         pass
     superuser = empty.app_url.replace("rookery_app@", "postgres@")
-    with pytest.raises(ConfigError, match="'postgres'.*past row-level security"):
+    with pytest.raises(ConfigError, match=r"'postgres'.*past row-level security"):
         async with opened(tmp_path, served(superuser)):
             pass
     with pytest.raises(ConfigError, match="'rookery_owner', which owns table"):

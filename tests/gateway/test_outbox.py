@@ -228,6 +228,18 @@ async def test_a_chat_that_can_be_reached_again_is_tried_at_once(post: Post) -> 
     assert post.outbox.waiting == 1
 
 
+async def test_a_wake_up_counts_once(post: Post) -> None:
+    """Tried at once and down again: the next pause is waited for, and no network is hammered."""
+    post.network.fails(times=2)
+    await post.keeps(delivery("d1"))
+    await post.waits()
+    post.outbox.wake("telegram", "default", "1")
+    await post.network.tried(2)
+    while BACK_OFF[1] not in post.clock.waited_for:
+        await asyncio.sleep(0.001)
+    assert len(post.network.attempts) == 2
+
+
 async def test_a_chat_that_comes_back_while_the_failure_is_written_down_is_not_missed(post: Post) -> None:
     """Woken between the failed try and the pause after it: tried again at once, all the same.
 

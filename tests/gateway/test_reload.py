@@ -65,7 +65,7 @@ async def place(tmp_path: Path) -> AsyncGenerator[Place]:
     home = Home(tmp_path)
     home.prepare()
     home.config.write_text(WEBHOOK.format(policy="allowlist"))
-    config = load(home.config, {})
+    config = await asyncio.to_thread(load, home.config, {})
     log = open_log(home.log)
     async with open_house(home, config, now=lambda: datetime.now(UTC), log=log, grace=0.05) as house:
         await house.database.write(
@@ -97,7 +97,6 @@ async def test_a_good_change_takes_effect_without_a_restart(place: Place) -> Non
     assert place.house.gateway.settings.max_concurrent == 2
     accepted = await place.house.gateway.receive(message("2", sender="7", channel="webhook"))
     assert accepted.outcome is Outcome.ACCEPTED
-    assert "config.reloaded" in place.log
 
 
 async def test_a_file_that_does_not_load_keeps_the_old(place: Place) -> None:

@@ -252,7 +252,7 @@ class TestHouse:
         )
 
     def own_channels(self) -> list[Channel]:
-        """Channels of our own beside the networks, made anew for each start; none, unless a kind of house has some."""
+        """Channels of our own beside the networks, made anew for each start; some kinds of house have them."""
         return []
 
     def _settings(self) -> Settings:

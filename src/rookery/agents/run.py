@@ -40,6 +40,9 @@ class Capacity(Protocol):
 Emit = Callable[[ModelEvent], None]
 """Tells whoever watches what streams by. Never waits, never raises."""
 
+Report = Callable[[ModelError], None]
+"""Tells the operator why a model did not answer; its words hold no key and no prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
@@ -64,6 +67,7 @@ async def run(
     capacity: Capacity,
     interruption: Interruption,
     emit: Emit,
+    report: Report,
     now: Callable[[], datetime],
 ) -> MessageEntry:
     """Take the turn from its transcript's tail to its last entry, and return that entry.
@@ -73,7 +77,7 @@ async def run(
     when the transcript cannot be written; and what a broken tool or model raises, without an answer, but
     with a result for every call.
     """
-    running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, now)
+    running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, report, now)
     return await running.to_its_end()
 
 
@@ -91,6 +95,7 @@ class _Run:
     capacity: Capacity
     interruption: Interruption
     emit: Emit
+    report: Report
     now: Callable[[], datetime]
     heard: list[str] = field(default_factory=list[str])
 
@@ -105,6 +110,7 @@ class _Run:
             except Interrupted:
                 await self._end_early()
             except ModelError as error:
+                self.report(error)
                 await self._write_answer(
                     self._partial(), StopReason.ERROR, error=words.for_model_error(error), kind=error.kind.value
                 )

@@ -109,7 +109,7 @@ class _Served:
 async def _serve(home: Home, config: Config, ready: Future[_Served], *, answering: bool) -> None:
     log = open_log(home.log)
     try:
-        async with open_house(home, config, now=_now, log=log, grace=GRACE) as house:
+        async with open_house(home, config, now=_now, log=log, grace=GRACE, answering=answering) as house:
             if answering:
                 await house.gateway.start()
             served = _Served(asyncio.get_running_loop(), asyncio.Event(), Operations(house, config), set())

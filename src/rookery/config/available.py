@@ -10,6 +10,9 @@ from rookery.config.words import Api
 CHANNELS = frozenset({"webchat", "webhook", "terminal", "cron"})
 """The channels this version runs."""
 
+TOOLS = frozenset({"time"})
+"""The toolsets this version has."""
+
 
 def unavailable(config: Config) -> list[str]:
     """One line for each thing that is configured and will not happen; empty when everything will.
@@ -42,7 +45,14 @@ def _models(config: Config) -> Iterator[str]:
 
 def _sections(config: Config) -> Iterator[str]:
     session, models = config.session, config.models
+    defaults, limits = config.agents.defaults, models.limits
     later = {
+        "gateway.trustedProxies": config.gateway.trusted_proxies,
+        "models.limits.perKey": limits.per_key,
+        "models.limits.background": limits.background != type(limits)().background,
+        "agents.defaults.skills": defaults.skills,
+        "agents.defaults.tools": defaults.tools != type(defaults)().tools and set(defaults.tools) - TOOLS,
+        **{f"models.providers.{name}.prices": provider.prices for name, provider in models.providers.items()},
         "budgets": config.budgets != type(config.budgets)(),
         "usersFile": config.users_file,
         "models.fallbacks": models.fallbacks,

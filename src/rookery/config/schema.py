@@ -111,7 +111,8 @@ class Database(Section):
         default=None, description="postgresql://… as the application's role; null keeps SQLite under the home."
     )
     owner_url: DatabaseUrl = Field(
-        default=None, description="The PostgreSQL role that owns the schema and migrates it; null: `url` does."
+        default=None,
+        description="The PostgreSQL role that owns the schema; needed whenever it is made or migrated.",
     )
 
 
@@ -393,7 +394,7 @@ class WebhookAccount(CommonAccount):
 
     secret: LongSecret = Field(description="Signs both directions; at least 16 characters.")
     callback_url: WebUrl | None = Field(
-        default=None, description="Where replies are posted; null: they can only be watched."
+        default=None, description="Where replies are posted; null: none can be sent."
     )
 
 

@@ -16,7 +16,7 @@ class DmPolicy(StrEnum):
     """Who may write to an account directly."""
 
     PAIRING = "pairing"
-    """People with a linked address; a stranger gets a code that an admin can approve."""
+    """People with a linked address. Strangers are refused; a code that an admin can approve comes later."""
 
     ALLOWLIST = "allowlist"
     """People with a linked address, and the guests named in `allowFrom`."""

@@ -29,6 +29,9 @@ from rookery.gateway.terminals import Terminal
 PeerUid = Callable[[socket.socket], int]
 """The user id of the process at the other end of a unix socket."""
 
+FLUSH_SECONDS = 1.0
+"""How long a client may take to read the last of what it was told."""
+
 _GONE = (ConnectionError, BrokenPipeError)
 
 _encode = msgspec.json.Encoder().encode
@@ -46,7 +49,7 @@ class ControlSocket:
         self._log = log
         self._peer_uid = peer_uid or uid_of_peer
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
         listening = _listen(self._path)
@@ -59,14 +62,18 @@ class ControlSocket:
         assert self._server is not None, "the socket was opened by the block that ends here"
         self._server.close()
         self._path.unlink(missing_ok=True)
-        for task in self._connections:
+        connections = dict(self._connections)
+        for task in connections:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)
+        for writer in connections.values():
+            writer.transport.abort()  # of those, too, whose task never came to its first step
+        await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._converse(reader, writer), name="control connection")
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self._operations, reader, writer, self._log)
@@ -182,8 +189,11 @@ class _Connection:
 
     async def _hang_up(self) -> None:
         self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._writer.wait_closed()
+        except OSError:  # a TimeoutError is one: whoever does not read by now is not waited for
+            self._writer.transport.abort()
 
 
 def _read(line: bytes) -> Request:

@@ -57,9 +57,18 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    home: Home, config: Config, *, now: Callable[[], datetime], log: Logger, grace: float
+    home: Home,
+    config: Config,
+    *,
+    now: Callable[[], datetime],
+    log: Logger,
+    grace: float,
+    answering: bool = True,
 ) -> AsyncGenerator[House]:
     """Open the state under `home` and make a gateway over it, not started. The home's lock is the caller's.
+
+    With `answering` False nobody will be answered: then the configuration may still name people who are to be
+    added, and is not brought together with the state.
 
     Raises `ConfigError` when the configuration and the state do not fit together, `StorageUnavailable` when
     the state cannot be opened. At the end of the block running turns get `grace` seconds.
@@ -67,7 +76,8 @@ async def open_house(
     settings = settings_from(config)
     async with AsyncExitStack() as stack:
         database = await _open_database(home, config, stack)
-        await database.write(lambda connection: fit(connection, config, now()))
+        if answering:
+            await database.write(lambda connection: fit(connection, config, now()))
         brains = _open_brains(home, config, database, stack)
         outbound = LazyOutbound()
         stack.push_async_callback(outbound.close)

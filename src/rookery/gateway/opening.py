@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from rookery import ids
-from rookery.errors import NotFound
+from rookery.errors import InvalidKey, NotFound
 from rookery.gateway import places, turns
 from rookery.gateway.places import Place
 from rookery.gateway.turns import Body, Kind, Turn
@@ -35,7 +35,12 @@ def named(connection: Connection, agent_id: AgentId, session: str, main_key: str
     known = _by_id(connection, agent_id, SessionId(session))
     if known is not None:
         return known
-    key = read_place(session, agent_id, main_key)
+    try:
+        key = read_place(session, agent_id, main_key)
+    except InvalidKey:
+        if ":" in session:
+            raise
+        raise NotFound(f"There is no session {session!r} here.") from None
     if key.agent_id != agent_id:
         raise NotFound(f"There is no session {session!r} here.")
     return live_in(connection, agent_id, str(key), now)

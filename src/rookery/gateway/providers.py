@@ -15,11 +15,15 @@ OFFLINE = "offline"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider as the operator set it up; `keyless` when its server wants no key."""
+    """One provider as the operator set it up; `keyless` when its server wants no key.
+
+    `timeout_seconds` bounds one call of its own; None leaves that to the gateway's limits.
+    """
 
     name: str
     open: Callable[[], Model]
     keyless: bool
+    timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Chosen:
     model_name: str
     key: Key | None
     problem: ModelError | None
+    timeout_seconds: float | None = None
 
 
 class Providers:
@@ -73,7 +78,7 @@ class Providers:
         problem = None
         if key is None and not provider.keyless:
             problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} is granted.")
-        return Chosen(provider.name, client, wanted.partition("/")[2], key, problem)
+        return Chosen(provider.name, client, wanted.partition("/")[2], key, problem, provider.timeout_seconds)
 
     def check(self, model: str) -> None:
         """Raises `ConfigError` when `provider/model` names no provider of this gateway."""

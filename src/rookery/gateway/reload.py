@@ -39,7 +39,7 @@ class Reloader:
         Raises `ConfigError` with everything that is wrong, and then the old configuration goes on.
         """
         house, gateway = self._house, self._house.gateway
-        config = load(self._path, self._environ)
+        config = await asyncio.to_thread(load, self._path, self._environ)  # which takes a while to check it all
         settings = settings_from(config)
         providers, shared_keys = providers_from(config, house.outbound, gateway.now)
         check_models(config, providers)

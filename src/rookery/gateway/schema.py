@@ -116,23 +116,38 @@ def grant(connection: Connection, role: str) -> None:
 
 
 def check_role(connection: Connection) -> None:
-    """Raises `ConfigError` when row-level security would not bind the role of this connection."""
-    role = connection.execute(
-        text("SELECT rolname, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
-    ).one()
-    if role.rolsuper or role.rolbypassrls:
+    """Raises `ConfigError` when row-level security would not bind the role of this connection.
+
+    What a role is a member of counts as its own: it can act as that with one `SET ROLE`.
+    """
+    role = connection.execute(text("SELECT current_user")).scalar_one()
+    past = connection.execute(
+        text(
+            "SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls) "
+            "AND pg_has_role(current_user, oid, 'MEMBER') ORDER BY rolname <> current_user LIMIT 1"
+        )
+    ).scalar()
+    if past is not None:
         raise ConfigError(
-            f"database.url connects as {role.rolname!r}, which PostgreSQL lets past row-level security. Use "
-            "a role made with NOSUPERUSER NOBYPASSRLS, and keep the other for database.ownerUrl."
+            f"database.url connects as {role!r}, {_acting(role, past)} PostgreSQL lets past row-level security. "
+            "Use a role made with NOSUPERUSER NOBYPASSRLS, and keep the other for database.ownerUrl."
         )
     owned = connection.execute(
-        text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner = current_user LIMIT 1")
-    ).scalar()
+        text(
+            "SELECT tablename, tableowner FROM pg_tables WHERE schemaname = 'public' "
+            "AND pg_has_role(current_user, tableowner, 'MEMBER') ORDER BY tableowner <> current_user LIMIT 1"
+        )
+    ).one_or_none()
     if owned is not None:
         raise ConfigError(
-            f"database.url connects as {role.rolname!r}, which owns table {owned!r} and could lift its row-level "
-            "security. Use another role there, and keep the owner for database.ownerUrl."
+            f"database.url connects as {role!r}, {_acting(role, owned.tableowner)} owns table {owned.tablename!r} "
+            "and could lift its row-level security. Use another role there, and keep the owner for "
+            "database.ownerUrl."
         )
+
+
+def _acting(role: str, other: str) -> str:
+    return "which" if role == other else f"a member of {other!r}, which"
 
 
 def _metadata_for(connection: Connection) -> list[MetaData]:

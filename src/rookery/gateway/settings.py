@@ -85,7 +85,9 @@ def providers_from(
             continue
         # A server of the operator's own that no key was ever set up for is asked without one.
         keyless = name != "openai" and not any(key.provider == name for key in shared.values())
-        providers[name] = Provider(name, _opener(name, provider.base_url, outbound, now), keyless)
+        providers[name] = Provider(
+            name, _opener(name, provider.base_url, outbound, now), keyless, provider.timeout_seconds
+        )
     return providers, shared
 
 

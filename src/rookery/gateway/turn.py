@@ -165,6 +165,16 @@ class TurnRunner:
         def emit(event: ModelEvent) -> None:
             self._watchers.tell(leader.agent_id, leader.session_id, TurnDelta(leader.turn_id, event))
 
+        def report(error: ModelError) -> None:
+            self._log.warning(
+                "model.failed",
+                turn=leader.turn_id,
+                agent=leader.agent_id,
+                model=f"{chosen.provider}/{chosen.model_name}",
+                kind=error.kind.value,
+                detail=error.detail,
+            )
+
         def allowed(tool: str) -> Decision:
             resource = Resource(
                 rights.facts(agent), leader.route.chat.kind, guests=standing.decision.allowed, tool=tool
@@ -181,7 +191,7 @@ class TurnRunner:
             key=chosen.key,
             key_error=chosen.problem,
             max_steps=limits.max_steps,
-            timeout_seconds=limits.timeout_seconds,
+            timeout_seconds=chosen.timeout_seconds or limits.timeout_seconds,
         )
         tools = Toolset(
             [tool for tool in self._tools if tool.spec.name in limits.tools],
@@ -189,7 +199,7 @@ class TurnRunner:
             allowed,
         )
         capacity = self._capacity.of(leader.principal)
-        return await run(session, leader.turn_id, settings, tools, capacity, interruption, emit, self._now)
+        return await run(session, leader.turn_id, settings, tools, capacity, interruption, emit, report, self._now)
 
     def _choose(self, agent: Agent, standing: Standing) -> Chosen:
         """The agent's model; one that is gone from the configuration is a problem of the call, told in words."""

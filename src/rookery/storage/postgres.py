@@ -34,6 +34,7 @@ class PostgresDatabase:
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=connections,
             max_overflow=0,
+            hide_parameters=True,  # an error's words go to logs; what people said does not
             connect_args={"server_settings": {"synchronous_commit": "on", "application_name": "rookery"}},
         )
         self._turnstile = asyncio.Lock()

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from rookery import users
 from rookery.config import check_address
-from rookery.errors import InvalidInput, NotFound
+from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.gateway.operations.desk import Desk, known_user
 from rookery.gateway.rules import INTERNAL_CHANNELS
 from rookery.gateway.shapes import (
@@ -18,11 +18,18 @@ from rookery.gateway.shapes import (
     User,
     UserAdd,
 )
-from rookery.ids import UserId
+from rookery.ids import UserId, fold
 
 
 async def add(desk: Desk, ask: UserAdd) -> User:
     """Add a person and their main agent. Raises `InvalidId`, `InvalidInput` or `Conflict`."""
+    for name in desk.config.session.identity_links:
+        if fold(name) == fold(ask.id):
+            # On a shared agent the guests of that name have a place, which would become this person's.
+            raise Conflict(
+                f"session.identityLinks calls somebody {name!r} already; choose another id, or take the name out "
+                "of rookery.yaml first."
+            )
 
     def work(connection: Connection) -> User:
         added = users.add_user(
