@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -68,7 +68,7 @@ async def open_house(
     """Open the state under `home` and make a gateway over it, not started. The home's lock is the caller's.
 
     With `answering` False nobody will be answered: then the configuration may still name people who are to be
-    added, and is not brought together with the state.
+    added, and is brought together with the state only if they fit already.
 
     Raises `ConfigError` when the configuration and the state do not fit together, `StorageUnavailable` when
     the state cannot be opened. At the end of the block running turns get `grace` seconds.
@@ -76,7 +76,7 @@ async def open_house(
     settings = settings_from(config)
     async with AsyncExitStack() as stack:
         database = await _open_database(home, config, stack)
-        if answering:
+        with nullcontext() if answering else suppress(ConfigError):
             await database.write(lambda connection: fit(connection, config, now()))
         brains = _open_brains(home, config, database, stack)
         outbound = LazyOutbound()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rookery.channels import terminal
 from rookery.config import CommonAccount, Config
 from rookery.config.words import Api
 from rookery.errors import ConfigError
@@ -123,6 +124,9 @@ def _rules(config: Config) -> Rules:
         for channel in type(config.channels).model_fields
         for name, account in config.channels.accounts(channel).items()
     }
+    # The terminal has one account, which nobody configures; only its sessionBinding means something.
+    own = AccountRules(session_binding=config.channels.terminal.session_binding)
+    accounts[terminal.CHANNEL, terminal.ACCOUNT] = own
     return Rules(
         accounts=accounts,
         bindings=Bindings(

@@ -28,9 +28,9 @@ class Database(Protocol):
     async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
         """Run `work` in one transaction; returns when it is committed and synced.
 
-        Writes commit in the order in which they are submitted. `then` is called in the event loop right after
-        the commit, in that same order, also when the caller has been cancelled meanwhile: it is how others are
-        told of what is now true. Raises what `work` raises, or `StorageUnavailable` when the commit failed;
+        Writes with `then` commit in the order in which they are submitted. It is called in the event loop right
+        after the commit, in that same order, also when the caller has been cancelled meanwhile: it is how others
+        are told of what is now true. Raises what `work` raises, or `StorageUnavailable` when the commit failed;
         in both cases nothing of it is there.
         """
         ...
