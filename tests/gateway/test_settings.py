@@ -98,9 +98,9 @@ def test_the_example_of_the_reference_is_what_it_says(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_a_house_that_lets_nobody_in(tmp_path: Path) -> None:
-    """No account, no binding, no link; the defaults of the reference for the rest."""
+    """No account but the terminal, no binding, no link; the defaults of the reference for the rest."""
     settings = settings_from(config(tmp_path, ""))
-    assert settings.rules.accounts == {}
+    assert settings.rules.accounts == {("terminal", "local"): AccountRules()}
     assert settings.rules.queue == QueueRules()
     assert settings.max_concurrent == 16
     assert AccountRules().allow_from == frozenset()
@@ -197,3 +197,9 @@ def test_a_channel_reads_its_accounts_with_secrets_revealed(tmp_path: Path) -> N
     settings = account_settings(config(tmp_path, EXAMPLE), "webhook")
     assert settings["default"]["secret"] == "a long random secret"
     assert settings["default"]["callbackUrl"] == "http://127.0.0.1:9000/reply"
+
+
+def test_the_terminal_s_binding_of_sessions_holds(tmp_path: Path) -> None:
+    """What `channels.terminal.sessionBinding` says decides where a terminal's words arrive."""
+    rules = settings_from(config(tmp_path, "channels: {terminal: {sessionBinding: isolated}}")).rules
+    assert rules.scope_words("terminal", "local", None).session_binding == "isolated"
