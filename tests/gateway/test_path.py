@@ -273,13 +273,15 @@ async def test_a_group_is_answered_by_its_shared_agent_only(house: TestHouse) ->
 
     await house.person("alice", telegram="1")
     unbound = await house.telegram.says("1", "hi all", group="-100")
+    await house.shared_agent("frontdesk", sponsor="alice", channel="telegram")
+    unnamed = await house.telegram.says("1", "hi anybody", group="-100")
     await house.shared_agent(
         "helpdesk", sponsor="alice", channel="telegram", peer_kind=ChatKind.GROUP, peer_id="-100"
     )
     await house.telegram.says("1", "hi again", group="-100")
     await house.idle()
 
-    assert unbound.outcome is Outcome.REFUSED
+    assert (unbound.outcome, unnamed.outcome) == (Outcome.REFUSED, Outcome.REFUSED)
     assert len(house.telegram.heard_in("-100")) == 1
     [session] = await house.sessions("helpdesk")
     assert session.session_key == "agent:helpdesk:telegram:group:-100"

@@ -132,7 +132,9 @@ def _bind(
         ):
             return bound, binding
         return users.get_agent(connection, sender.user.main_agent), None
-    if bound is None or not bound.shared:
+    # A group is answered only where a rule names it: a rule for the whole account admits no unknown group.
+    unnamed_group = message.chat.kind is not ChatKind.DM and (binding is None or binding.peer_id is None)
+    if bound is None or not bound.shared or unnamed_group:
         what = "account" if message.chat.kind is ChatKind.DM else "group"
         return f"No shared agent is bound to this {what} ({message.channel}@{message.account}:{message.chat.id})."
     return bound, binding

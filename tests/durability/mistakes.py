@@ -1,0 +1,271 @@
+"""Mistakes somebody could make in the product, each of which the oracle has to catch.
+
+They are put in by monkeypatch, one at a time, where the mistake would be made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from rookery import ids
+from rookery.channels.contract import Outcome, Receipt
+from rookery.gateway import deliveries, inbound, lanes, outbox, seen, tables, turn, turns
+from rookery.gateway.deliveries import Delivery
+from rookery.gateway.gateway import Gateway
+from rookery.ids import DeliveryId, SessionId, TurnId
+from rookery.messages import Entry, InboundMessage, MessageEntry, Role, StopReason
+from rookery.sessions import Session
+from tests.durability.lives import Blow
+
+# Patching means reaching where no caller may; that is what a mistake does.
+# pyright: reportPrivateUsage=false
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake: how it is made, and in which scene under which blow it shows."""
+
+    make: Callable[[pytest.MonkeyPatch], None]
+    scene: str
+    blow: Blow
+
+
+def _told_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """The network is told "accepted" while the commit is still under way."""
+    receive = Gateway.receive
+
+    async def hasty(self: Gateway, message: InboundMessage) -> Receipt:
+        asyncio.create_task(receive(self, message), name="lane hasty")  # noqa: RUF006 - the mistake itself
+        return Receipt(Outcome.ACCEPTED)
+
+    patch.setattr(Gateway, "receive", hasty)
+
+
+def _seen_only_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """Duplicates are known only until the process ends."""
+    marks: dict[tuple[str, str, str], seen.Seen] = {}
+    start = Gateway.start
+
+    async def start_anew(self: Gateway) -> None:
+        marks.clear()
+        await start(self)
+
+    def claim(connection: Connection, message: InboundMessage, turn_id: TurnId, now: datetime) -> seen.Seen | None:
+        key = message.channel, message.account, message.message_id
+        before = marks.get(key)
+        marks[key] = before or seen.Seen(Outcome.ACCEPTED, turn_id)
+        return before
+
+    patch.setattr(Gateway, "start", start_anew)
+    patch.setattr(inbound.seen, "claim", claim)
+
+
+def _sent_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    """The reply goes out while its entry is still being written."""
+    append = Session.append
+
+    async def hasty(self: Session, *entries: Entry) -> None:
+        last = entries[-1]
+        answer = last if isinstance(last, MessageEntry) and last.role is Role.ASSISTANT else None
+        if answer is not None and answer.stop_reason is not StopReason.TOOL_CALLS:
+            fresh = self._chain(entries)
+            self._take(fresh, 0)
+            writing = self._transcripts.append(self.id, self.header, fresh)
+            asyncio.create_task(_done(writing), name="lane late")  # noqa: RUF006 - the mistake itself
+        else:
+            await append(self, *entries)
+
+    patch.setattr(Session, "append", hasty)
+
+
+def _running_turn_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A turn that had begun is not taken up again at the start."""
+
+    def none(connection: Connection) -> list[turns.Turn]:
+        return []
+
+    patch.setattr(turns, "unfinished", none)
+
+
+def _marked_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
+    """A delivery counts as sent before the network took it."""
+
+    async def hasty(self: outbox.Outbox, chat: Any, delivery: Delivery) -> None:
+        await self._mark_sent(delivery, None, 1)
+        await self._channels[delivery.route.channel].send(delivery.message)
+
+    patch.setattr(outbox.Outbox, "_send_until_ended", hasty)
+
+
+def _sent_again_at_each_start(patch: pytest.MonkeyPatch) -> None:
+    """What was sent is not marked so."""
+
+    def nothing(*_: Any) -> None: ...
+
+    patch.setattr(deliveries, "mark_sent", nothing)
+
+
+def _waiting_deliveries_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """The outbox begins empty."""
+
+    def none(connection: Connection) -> list[Delivery]:
+        return []
+
+    patch.setattr(deliveries, "waiting", none)
+
+
+def _turn_done_before_its_reply_is_kept(patch: pytest.MonkeyPatch) -> None:
+    """The end of a turn and its deliveries are two commits."""
+    finish = turn.TurnRunner._finish
+
+    async def in_two(self: turn.TurnRunner, batch: Sequence[turns.Turn], ending: Any, standing: Any) -> None:
+        await self._database.write(
+            lambda connection: turns.finish(connection, batch, ending.status, now=self._now())
+        )
+        await finish(self, batch, ending, standing)
+
+    patch.setattr(turn.TurnRunner, "_finish", in_two)
+
+
+def _call_repeated(patch: pytest.MonkeyPatch) -> None:
+    """A call whose end nobody saw is made once more."""
+
+    async def nothing(self: Any) -> None: ...
+
+    patch.setattr(import_module("rookery.agents.run")._Run, "_settle_calls_of_unknown_outcome", nothing)
+
+
+def _result_not_journaled(patch: pytest.MonkeyPatch) -> None:
+    """What a tool said is only kept in memory."""
+    append = Session.append
+
+    async def forgetful(self: Session, *entries: Entry) -> None:
+        if isinstance(entries[-1], MessageEntry) and entries[-1].role is Role.TOOL_RESULT:
+            self._take(self._chain(entries), 0)
+        else:
+            await append(self, *entries)
+
+    patch.setattr(Session, "append", forgetful)
+
+
+def _reply_before_its_question(patch: pytest.MonkeyPatch) -> None:
+    """The user entry is written together with the reply, and stands behind it."""
+    append = Session.append
+
+    async def reversed_(self: Session, *entries: Entry) -> None:
+        last = entries[-1]
+        if isinstance(last, MessageEntry) and last.role is Role.USER:
+            self._take(self._chain(entries), 0)
+        else:
+            mine = [entry for entry in self.entries_of(last.turn_id or TurnId("")) if entry.id.endswith(".0")]
+            await append(self, *entries)
+            await self._transcripts.append(self.id, self.header, mine)
+
+    patch.setattr(Session, "append", reversed_)
+
+
+def _batch_regrouped(patch: pytest.MonkeyPatch) -> None:
+    """After a crash a batch is whatever waits then, not what its user entry says."""
+
+    async def nobody_knows(self: turn.TurnRunner, leader: turns.Turn) -> tuple[TurnId, ...]:
+        return ()
+
+    patch.setattr(turn.TurnRunner, "batch_of", nobody_knows)
+
+
+def _last_come_first_served(patch: pytest.MonkeyPatch) -> None:
+    """A lane's queue goes by something else than the order of acceptance."""
+
+    def backwards(queued: turns.Turn) -> int:
+        return -queued.seq
+
+    patch.setattr(lanes, "_order", backwards)
+
+
+def _overtaken(patch: pytest.MonkeyPatch) -> None:
+    """After a commit whose end nobody saw, what comes next does not wait until it is known."""
+
+    def nothing(self: Any) -> None: ...
+
+    patch.setattr(lanes.Lanes, "hold", nothing)
+    patch.setattr(outbox.Outbox, "hold", nothing)
+
+
+def _kept_and_not_sent(patch: pytest.MonkeyPatch) -> None:
+    """A reply kept by a commit whose end nobody saw is not sent before the next start."""
+
+    def never(connection: Connection, delivery_id: DeliveryId) -> bool:
+        return False
+
+    patch.setattr(deliveries, "is_waiting", never)
+
+
+def _delivery_ids_drawn_anew(patch: pytest.MonkeyPatch) -> None:
+    """A reply that is kept twice has two ids."""
+    made = turn.TurnRunner._deliveries
+
+    def anew(self: turn.TurnRunner, *parts: Any) -> list[Delivery]:
+        return [
+            replace(one, delivery_id=DeliveryId(f"{one.delivery_id}~{ids.fresh(self._now())}"))
+            for one in made(self, *parts)
+        ]
+
+    patch.setattr(turn.TurnRunner, "_deliveries", anew)
+
+
+def _stop_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """/stop is said to the lane and not kept."""
+
+    def only_said(connection: Connection, session_id: SessionId, principals: Any) -> list[TurnId]:
+        marked = select(tables.turns.c.turn_id).where(
+            tables.turns.c.session_id == session_id, tables.turns.c.finished_at.is_(None)
+        )
+        return [TurnId(turn_id) for turn_id in connection.execute(marked).scalars()]
+
+    patch.setattr(turns, "stop", only_said)
+
+
+def _unread_when_interrupted(patch: pytest.MonkeyPatch) -> None:
+    """A message that a newer one overtakes before the model was shown it is dropped."""
+    answer = turn.TurnRunner._answer
+
+    async def dropping(self: turn.TurnRunner, batch: Any, session: Session, standing: Any, switch: Any) -> Any:
+        if switch.reason is StopReason.INTERRUPTED and not session.entries_of(batch[0].turn_id):
+            return turn._Ending(turns.Status.CANCELLED)
+        return await answer(self, batch, session, standing, switch)
+
+    patch.setattr(turn.TurnRunner, "_answer", dropping)
+
+
+MISTAKES: Mapping[str, Mistake] = {
+    "told before the commit": Mistake(_told_before_the_commit, "plain", Blow.KILLED_BEFORE),
+    "seen only in memory": Mistake(_seen_only_in_memory, "plain", Blow.KILLED_AFTER),
+    "sent before it is written": Mistake(_sent_before_it_is_written, "plain", Blow.KILLED_BEFORE),
+    "running turn forgotten": Mistake(_running_turn_forgotten, "plain", Blow.KILLED_AFTER),
+    "marked before it is sent": Mistake(_marked_before_it_is_sent, "plain", Blow.KILLED_AFTER),
+    "sent again at each start": Mistake(_sent_again_at_each_start, "plain", Blow.KILLED_AFTER),
+    "waiting deliveries forgotten": Mistake(_waiting_deliveries_forgotten, "plain", Blow.KILLED_AFTER),
+    "turn done before its reply is kept": Mistake(_turn_done_before_its_reply_is_kept, "plain", Blow.KILLED_AFTER),
+    "call repeated": Mistake(_call_repeated, "effects", Blow.KILLED_BEFORE),
+    "result not journaled": Mistake(_result_not_journaled, "effects", Blow.KILLED_BEFORE),
+    "reply before its question": Mistake(_reply_before_its_question, "plain", Blow.KILLED_BEFORE),
+    "batch regrouped": Mistake(_batch_regrouped, "batch", Blow.KILLED_AFTER),
+    "last come, first served": Mistake(_last_come_first_served, "followup", Blow.KILLED_AFTER),
+    "overtaken": Mistake(_overtaken, "overtaking", Blow.UNKNOWN),
+    "kept and not sent": Mistake(_kept_and_not_sent, "plain", Blow.UNKNOWN),
+    "delivery ids drawn anew": Mistake(_delivery_ids_drawn_anew, "plain", Blow.UNKNOWN),
+    "stop forgotten": Mistake(_stop_forgotten, "stop", Blow.KILLED_AFTER),
+    "unread when interrupted": Mistake(_unread_when_interrupted, "interrupt_early", Blow.KILLED_AFTER),
+}
+
+
+async def _done(work: Coroutine[Any, Any, Any]) -> None:
+    await work

@@ -1,0 +1,275 @@
+"""The word on an interleaving: nothing of one owner is anywhere that is another's, and nobody went unanswered.
+
+Owners are worked out from what was said and the cast alone. The gateway's own rows are believed in one thing
+only: which of two possible owners a message was given while its address was changing hands.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from rookery.channels.contract import Outcome
+from rookery.config.words import QueueMode
+from rookery.gateway import schema
+from rookery.messages import Chat, ChatKind, Route
+from rookery.models.words import everything_said
+from rookery.storage import metadata
+from tests.isolation import canaries
+from tests.isolation.cast import NOBODY, Mouth, Owner
+from tests.isolation.world import Heard, Said, World
+from tests.support.postgres import shared_server
+
+Row = dict[str, Any]
+Conversation = tuple[str, ...]
+
+
+class Oracle:
+    """Watches one world; `wrong` is what it found, one line each."""
+
+    def __init__(self, world: World) -> None:
+        self.wrong = world.wrong
+        self._world = world
+        self._cast = world.cast
+        self._remembered: dict[Conversation, set[str]] = defaultdict(set)
+        self._judged = 0
+        self._listened = 0
+
+    # --- while it goes on: was everybody answered, and from their own memory? ----------------------------------
+
+    def hears(self) -> None:
+        """Judge what was said and heard since the last time; everything is answered now."""
+        world = self._world
+        said, self._judged = world.said[self._judged :], len(world.said)
+        heard, self._listened = world.heard[self._listened :], len(world.heard)
+        accepted = [one for one in said if self._decided_rightly(one)]
+        answers = _answers(accepted, heard)
+        self._misses_answers(accepted, answers)
+        self._misses_memories(accepted, answers)
+        world.interrupting = world.rules.queue.mode is QueueMode.INTERRUPT
+
+    def _decided_rightly(self, said: Said) -> bool:
+        """Whether the message was let in; what was decided has to be what the cast says."""
+        if said.receipt is None:
+            self.wrong.append(f"no receipt: {said.message.route}")
+            return False
+        possible = {self._outcome(said, user) for user in said.users}
+        if said.receipt.outcome not in possible:
+            self.wrong.append(f"{said.receipt.outcome} instead of {possible}: {said.message.route}")
+            return False
+        return said.receipt.outcome is Outcome.ACCEPTED
+
+    def _misses_answers(self, accepted: Sequence[Said], answers: Mapping[int, str]) -> None:
+        stopped = self._of_command("/stop", accepted)
+        by_hand: dict[object, list[Said]] = defaultdict(list)
+        for said in accepted:
+            message = said.message
+            hand = message.message_id if said.command else said.wish
+            by_hand[said.command, said.mouth, message.chat, message.thread_id, hand].append(said)
+        for together in by_hand.values():
+            if self._world.interrupting and any(id(said) in answers for said in together):
+                continue  # the later message ended the answer to the earlier one
+            for said in together:
+                excused = said.excused or not stopped.isdisjoint(self._conversations(said))
+                if id(said) not in answers and not excused:
+                    self.wrong.append(f"unanswered: {said.command or 'words'} by {said.message.route}")
+
+    def _misses_memories(self, accepted: Sequence[Said], answers: Mapping[int, str]) -> None:
+        """An answer comes from a prompt that holds everything said in its conversation before."""
+        begun = self._of_command("/new", accepted)
+        learned: dict[Conversation, set[str]] = defaultdict(set)
+        for said in accepted:
+            answer, conversations = answers.get(id(said)), self._conversations(said)
+            certain = len(conversations) == 1 == len(self._takers(said))
+            if said.command or answer is None or not certain or not conversations.isdisjoint(begun):
+                continue
+            [conversation] = conversations
+            learned[conversation].add(said.canaries[0])
+            forgotten = self._remembered[conversation] - canaries.found_in(answer)
+            if forgotten:
+                self.wrong.append(f"forgot {len(forgotten)} of its own: {conversation}")
+        for conversation, news in learned.items():
+            self._remembered[conversation] |= news
+        for conversation in begun:
+            self._remembered.pop(conversation, None)
+
+    def _of_command(self, command: str, accepted: Sequence[Said]) -> set[Conversation]:
+        """The conversations in which somebody gave this command."""
+        return {where for said in accepted if said.command == command for where in self._conversations(said)}
+
+    def _conversations(self, said: Said) -> set[Conversation]:
+        """The conversations the message can be of: one, unless its address was changing hands; maybe none."""
+        message = said.message
+        if said.session is not None:
+            return set()  # one that they began some time ago
+        found = {
+            self._cast.conversation(said.mouth, user, message.chat, message.thread_id, said.wish)
+            for user in self._takers(said)
+        }
+        return {where for where in found if where is not None}
+
+    def _takers(self, said: Said) -> set[str | None]:
+        """The users the sender can have been taken for when the message was accepted."""
+        return {user for user in said.users if self._outcome(said, user) is Outcome.ACCEPTED}
+
+    def _outcome(self, said: Said, user: str | None) -> Outcome:
+        return Outcome(self._cast.outcome(said.mouth, user, said.message.chat, spoken_to=said.spoken_to))
+
+    # --- at the end: what is where? ----------------------------------------------------------------------------
+
+    def reads_what_is_left(self) -> None:
+        """Go through everything that was asked, sent and kept, as files and rows; the gateway is closed."""
+        rows = self._rows()
+        turn_owners = {row["turn_id"]: self._owner_of_row(row) for row in (*rows["outbox"], *rows["turns"])}
+        owners = self._owners(turn_owners)
+
+        for request in self._world.requests:
+            within = {
+                owners.get(one, NOBODY) for text in everything_said(request) for one in canaries.found_in(text)
+            }
+            if len(within) > 1 or NOBODY in within:
+                self.wrong.append(f"LEAK: one prompt holds words of {sorted(within)}")
+        for heard in self._world.heard:
+            self._holds_only(heard.owners, heard.message.text, f"a reply by {heard.message.route}", owners)
+        self._reads_rows(rows, turn_owners, owners)
+        self._reads_sessions(rows, owners)
+        self._reads_log(owners)
+
+    def _owners(self, turn_owners: Mapping[str, Owner]) -> dict[str, Owner]:
+        """Whose each canary is. What was not accepted is nobody's: it may be nowhere."""
+        owners = dict(self._world.canaries)
+        for said in self._world.said:
+            possible = {self._owner(said, user) for user in self._takers(said)}
+            receipt = said.receipt
+            owner = NOBODY
+            if receipt is not None and receipt.outcome is Outcome.ACCEPTED:
+                given = turn_owners.get(receipt.turn_id or "", NOBODY)
+                owner = given if given in possible else next(iter(sorted(possible)), NOBODY)
+                if given not in possible:
+                    self.wrong.append(f"LEAK: what {sorted(possible)} said was taken for {given}'s")
+            owners |= dict.fromkeys(said.canaries, owner)
+        return owners
+
+    def _owner(self, said: Said, user: str | None) -> Owner:
+        route = said.message.route
+        if route.chat.kind is not ChatKind.DM:
+            return self._cast.space(route.channel, route.account, route.chat, route.thread_id)
+        return self._cast.owner(said.mouth, user)
+
+    def _owner_of_row(self, row: Row) -> Owner:
+        """Whose a turn or delivery is, by its principal and route."""
+        if row["chat_kind"] != ChatKind.DM:
+            chat = Chat(ChatKind(row["chat_kind"]), row["chat_id"])
+            return self._cast.space(row["channel"], row["account"], chat, row["thread_id"])
+        kind, _, rest = row["principal"].partition(":")
+        if kind == "user":
+            return f"user:{rest}"
+        channel, _, rest = rest.partition(":")
+        length, _, rest = rest.partition(":")
+        account, sender = rest[: int(length)], rest[int(length) + 1 :]
+        return self._cast.guest(Mouth(channel, account, sender))
+
+    def _reads_rows(self, rows: Mapping[str, list[Row]], turn_owners: Mapping[str, Owner], owners: Owners) -> None:
+        turn_of = {row["delivery_id"]: row["turn_id"] for row in rows["outbox"]}
+        for name, table in rows.items():
+            for row in table:
+                text = json.dumps(row, ensure_ascii=False, default=repr)
+                what = f"a row of {name}"
+                match name:
+                    case "users":
+                        self._holds_only({f"user:{row['id']}"}, text, what, owners)
+                    case "turn_bodies":
+                        self._holds_only({turn_owners[row["turn_id"]]}, text, what, owners)
+                    case "outbox_bodies":
+                        self._holds_only({turn_owners[turn_of[row["delivery_id"]]]}, text, what, owners)
+                    case "entries" | "sessions":
+                        pass  # the sessions' own, below
+                    case _:
+                        self._holds_only((), text, what, owners)
+
+    def _reads_sessions(self, rows: Mapping[str, list[Row]], owners: Owners) -> None:
+        """Each session has one owner, each brain those who talk to it, and a person's own brain that person."""
+        session_owners: dict[str, set[Owner]] = defaultdict(set)
+        brain_owners: dict[str, set[Owner]] = defaultdict(set)
+        for row in rows["turns"]:
+            session_owners[row["session_id"]].add(self._owner_of_row(row))
+            brain_owners[row["agent_id"]].add(self._owner_of_row(row))
+        for session, found in session_owners.items():
+            if len(found) > 1:
+                self.wrong.append(f"LEAK: session {session} is shared by {sorted(found)}")
+        for agent, found in brain_owners.items():
+            if agent not in self._cast.shared and found != {f"user:{agent}"}:
+                self.wrong.append(f"LEAK: {agent}'s own brain answers {sorted(found)}")
+
+        for row in (*rows.get("entries", ()), *rows.get("sessions", ())):
+            text = json.dumps(row, ensure_ascii=False, default=repr)
+            self._holds_only(session_owners[row["session_id"]], text, f"session {row['session_id']}", owners)
+        for brain in (self._world.home / "agents").glob("*"):
+            for path in (path for path in brain.rglob("*") if path.is_file()):
+                whose = session_owners[path.stem] if path.parent.name == "sessions" else brain_owners[brain.name]
+                self._holds_only(whose, path.read_bytes(), str(path.relative_to(self._world.home)), owners)
+            for row in _rows_of(brain / "agent.db").get("sessions", ()):
+                text = json.dumps(row, ensure_ascii=False, default=repr)
+                self._holds_only(session_owners[row["session_id"]], text, f"{brain.name}/agent.db", owners)
+
+    def _reads_log(self, owners: Owners) -> None:
+        """No word of anybody is in the operational log, or in what libraries log."""
+        home = self._world.home
+        for path in home.iterdir():
+            if path.is_file() and not path.name.startswith("gateway.db"):
+                self._holds_only((), path.read_bytes(), path.name, owners)
+        self._holds_only((), "\n".join(self._world.process_log), "what libraries log", owners)
+
+    def _holds_only(self, allowed: Iterable[Owner], data: bytes | str, what: str, owners: Owners) -> None:
+        foreign = {owners.get(canary, NOBODY) for canary in canaries.found_in(data)} - set(allowed)
+        if foreign:
+            self.wrong.append(f"LEAK: {what} of {sorted(allowed)} holds words of {sorted(foreign)}")
+
+    def _rows(self) -> dict[str, list[Row]]:
+        """Every row of every table of the gateway's database, seen by somebody who sees everything."""
+        database = self._world.postgres
+        if database is None:
+            return _rows_of(self._world.home / "gateway.db")
+        names = {table.name for table in (*metadata.tables.values(), *schema.content_tables())}
+        parts = ", ".join(
+            f"'{name}', (SELECT coalesce(json_agg(t), '[]') FROM {name} t)" for name in sorted(names)
+        )
+        return json.loads(shared_server().run(f"SELECT json_build_object({parts})", database=database.name))
+
+
+Owners = Mapping[str, Owner]
+
+
+def _answers(accepted: Iterable[Said], heard: Iterable[Heard]) -> dict[int, str]:
+    """What each message was answered, by `id` of what was said; its reply came back by its own route."""
+    whole: dict[str, dict[str, Heard]] = defaultdict(dict)
+    for one in heard:
+        whole[one.message.delivery_id.rpartition(".")[0]][one.message.delivery_id] = one
+    replies: list[tuple[Route, str]] = []
+    for parts in whole.values():
+        ordered = sorted(parts.values(), key=lambda part: int(part.message.delivery_id.rpartition(".")[2]))
+        replies.append((ordered[0].message.route, "\n".join(part.message.text for part in ordered)))
+
+    answers: dict[int, str] = {}
+    for said in accepted:
+        asked = said.message.route
+        for route, text in replies:
+            own = route.message_id == asked.message_id if said.command else said.canaries[0] in text
+            if own and route.joins(asked):
+                answers[id(said)] = text
+    return answers
+
+
+def _rows_of(path: Path) -> dict[str, list[Row]]:
+    """Every row of an SQLite database; nothing for one that is not there."""
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        names = [row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return {name: [dict(row) for row in connection.execute(f'SELECT * FROM "{name}"')] for name in names}
