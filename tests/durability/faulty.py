@@ -12,6 +12,7 @@ import mmap
 import struct
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -101,16 +102,18 @@ class Trial:
 class FaultyHouse:
     """The gateway, its bridge and its model, on a disk under control."""
 
-    def __init__(self, home: Path, shim: Path, *, model: str = "instant:3") -> None:
+    def __init__(
+        self, home: Path, shim: Path, *, environ: Mapping[str, str] | None = None, patience: float = PATIENCE
+    ) -> None:
         home.mkdir()
         self.control = Control(home.with_suffix(".control"))
-        environ = {
+        faults = {
             "LD_PRELOAD": str(shim),
             "FAULTS_UNDER": str(home.resolve()),
             "FAULTS_CONTROL": str(home.with_suffix(".control")),
         }
-        self.gateway = GatewayProcess(home, environ=environ)
-        self._model = model
+        self.gateway = GatewayProcess(home, environ={**faults, **(environ or {})})
+        self._patience = patience
         self._fake = FakeOpenAI(keep=1)
         self._count = 0
         self._heard: dict[str, int] = {}
@@ -134,7 +137,7 @@ class FaultyHouse:
             await self.gateway.prepare({"alice": [(ACCOUNT.name, "alice")]})
             callback = f"http://127.0.0.1:{site.port}/reply"
             self.gateway.configure(
-                [ACCOUNT], callback=callback, endpoint=self._fake.base_url, model=self._model, queue="collect"
+                [ACCOUNT], callback=callback, endpoint=self._fake.base_url, model="instant:3", queue="collect"
             )
             await self.gateway.ready(self._session)
             self._stack = stack.pop_all()
@@ -157,7 +160,7 @@ class FaultyHouse:
         self.control.breaks(fault, at, count)
         accepting = asyncio.create_task(self._send(message_id, trial))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 if fault is Fault.KILL:
                     await self._until_killed(accepting)
                 elif count > 1:

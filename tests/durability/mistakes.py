@@ -6,10 +6,12 @@ They are put in by monkeypatch, one at a time, where the mistake would be made.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -265,6 +267,16 @@ MISTAKES: Mapping[str, Mistake] = {
     "stop forgotten": Mistake(_stop_forgotten, "stop", Blow.KILLED_AFTER),
     "unread when interrupted": Mistake(_unread_when_interrupted, "interrupt_early", Blow.KILLED_AFTER),
 }
+
+
+def in_a_process(name: str, directory: Path) -> dict[str, str]:
+    """The environment in which every Python process makes this mistake; `directory` is for what that takes."""
+    (directory / "sitecustomize.py").write_text(
+        "import pytest\n"
+        "from tests.durability.mistakes import MISTAKES\n"
+        f"MISTAKES[{name!r}].make(pytest.MonkeyPatch())\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(directory), str(Path(__file__).parents[2])])}
 
 
 async def _done(work: Coroutine[Any, Any, Any]) -> None:

@@ -54,6 +54,12 @@ class MarkTool:
         return f"marked {token}"
 
 
+def _say_nothing_of_the_dead(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tasks of a killed gateway end with `Killed`, and nobody is left to ask them why."""
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 class Play:
     """One gateway, its people, and the model that answers them. Open it as an asynchronous context manager."""
 
@@ -79,6 +85,7 @@ class Play:
 
     async def perform(self, scene: Scene) -> list[str]:
         """Play a scene to its end, whatever happens meanwhile, and say what was wrong then."""
+        asyncio.get_running_loop().set_exception_handler(_say_nothing_of_the_dead)
         async with self.house:
             await self.house.person("alice", telegram="alice", email="alice", webhook="alice")
             await self.house.person("bob", telegram="bob", email="bob")

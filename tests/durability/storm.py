@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +83,17 @@ class _Sender:
 class Storm:
     """The gateway's process, its people, their bridge, and the model's endpoint."""
 
-    def __init__(self, home: Path, *, seed: int) -> None:
-        self.gateway = GatewayProcess(home)
+    def __init__(
+        self,
+        home: Path,
+        *,
+        seed: int,
+        environ: Mapping[str, str] | None = None,
+        patience: float = IDLE_SECONDS,
+    ) -> None:
+        """`patience`: seconds it may take after the last start until everything is answered."""
+        self.gateway = GatewayProcess(home, environ=environ)
+        self._patience = patience
         self._random = random.Random(seed)
         # The first person writes on both accounts, into one conversation.
         self._senders = [_Sender(ACCOUNTS[n % 2], f"s{n}", f"p{n}") for n in range(PEOPLE)]
@@ -151,7 +161,7 @@ class Storm:
             self._lives += 1
             await self.gateway.ready(self._session)
             self._raging = False
-            async with asyncio.timeout(IDLE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await asyncio.gather(*speaking)
                 await self._rest()
         except TimeoutError:

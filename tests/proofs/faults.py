@@ -1,4 +1,4 @@
-"""`scripts/prove faults`: each write and each sync of a message fails once, or until the disk is mended, or kills."""
+"""`scripts/prove faults`: each write and sync of a message fails, once or until the disk is mended, or kills."""
 
 from __future__ import annotations
 

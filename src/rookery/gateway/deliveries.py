@@ -28,7 +28,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One chunk of a reply, with the route it came in by and for whom it was made."""
+    """One chunk of a reply, with the route it came in by and for whom it was made.
+
+    `cleared`: the gate allowed it in the very transaction that made it, which is good for a send that begins
+    at once; whatever had to wait is asked about again.
+    """
 
     delivery_id: DeliveryId
     turn_id: TurnId
@@ -40,6 +44,7 @@ class Delivery:
     attempts: int
     due_at: datetime
     created_at: datetime
+    cleared: bool = False
 
     @property
     def message(self) -> OutboundMessage:

@@ -21,12 +21,13 @@ from rookery.gateway.commands import Command
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.effects import carry_out
 from rookery.gateway.opening import LiveSession
-from rookery.gateway.rights import Sender
+from rookery.gateway.rights import Right, Sender
 from rookery.gateway.rules import Rules
+from rookery.gateway.standing import stand
 from rookery.gateway.turns import Body, Kind, Turn
 from rookery.ids import AgentId, DeliveryId, TurnId
 from rookery.messages import ChatKind, InboundMessage
-from rookery.policy import Action, principal
+from rookery.policy import Action, Decision, principal
 from rookery.sessions.key import SessionKey
 from rookery.sessions.scope import Conversation, Ephemeral, Scope, choose_scope, place_for
 from rookery.users import Agent
@@ -200,6 +201,9 @@ def _known_name(connection: Connection, sender: Sender, rules: Rules) -> str | N
 # --- accept -------------------------------------------------------------------------------------------------
 
 
+_TALKS = Decision(True, "")  # which is how the message got as far as being accepted
+
+
 def _accept(arrival: Arrival, wish: Wish) -> Taken:
     """Queue the message as a turn."""
     message, place, now = arrival.message, arrival.place, arrival.now
@@ -219,6 +223,9 @@ def _accept(arrival: Arrival, wish: Wish) -> Taken:
             sender_name=message.sender_name,
             attachments=message.attachments,
             ephemeral=place.ephemeral,
+        ),
+        standing=stand(
+            arrival.connection, Right(_TALKS, arrival.sender.actor, arrival.agent), arrival.sender.user
         ),
         now=now,
     )

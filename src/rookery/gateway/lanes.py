@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -87,6 +87,8 @@ class Lanes:
             lane = self._lanes.get(turn.session_id)
             if lane is None:
                 lane = self._lanes[turn.session_id] = _Lane()
+            elif turn.standing is not None:
+                turn = replace(turn, standing=None)  # it waits, and is asked about again when it starts
             bisect.insort(lane.waiting, turn, key=_order)
             lane.arrived = self._now()
             if lane.task is None:
@@ -198,7 +200,11 @@ class Lanes:
             lane.interruption.ask(StopReason.STOPPED)
         elif any(self._interrupts(lane, turn) for turn in lane.waiting):
             lane.interruption.ask(StopReason.INTERRUPTED)  # it was, before a restart or a write that failed
-        await self._run_batch(batch, lane.interruption)
+        try:
+            await self._run_batch(batch, lane.interruption)
+        except StorageUnavailable:
+            batch[:] = [replace(turn, standing=None) for turn in batch]
+            raise
 
     async def _stubbornly(self, lane: _Lane, work: Callable[[], Awaitable[T]]) -> T:
         """Do it as soon as the storage lets us."""

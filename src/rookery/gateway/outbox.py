@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -87,6 +87,8 @@ class Outbox:
             chat = self._chats.get(key)
             if chat is None:
                 chat = self._chats[key] = _Chat()
+            elif delivery.cleared:
+                delivery = replace(delivery, cleared=False)  # it waits, and is asked about again when it goes
             chat.waiting.append(delivery)
             if chat.task is None:
                 chat.task = asyncio.create_task(self._send_all(key, chat), name=f"outbox {delivery.route.channel}")
@@ -158,7 +160,8 @@ class Outbox:
         attempts, due_at = delivery.attempts, delivery.due_at
         while True:
             await self._until(chat, due_at)
-            refusal = await self._refusal(delivery)
+            at_once = delivery.cleared and attempts == delivery.attempts
+            refusal = None if at_once else await self._refusal(delivery)
             if refusal is not None:
                 await self._bury(delivery, attempts, refusal)
                 return

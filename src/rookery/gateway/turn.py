@@ -7,13 +7,12 @@ the outbox rows, what was used, and the turn's end. Each can be repeated: an id 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
-from rookery import users
 from rookery.agents import Interrupted, Interruption, RunSettings, messages_of, prompt, run, words
 from rookery.channels.chunks import chunks
 from rookery.errors import ConfigError, ModelError, ModelErrorKind, StorageUnavailable
@@ -23,6 +22,7 @@ from rookery.gateway.deliveries import Delivery
 from rookery.gateway.log import Logger
 from rookery.gateway.providers import Chosen, Providers
 from rookery.gateway.rules import Rules
+from rookery.gateway.standing import Standing, stand
 from rookery.gateway.turns import Kind, Status, Turn
 from rookery.gateway.watchers import TurnDelta, TurnFinished, TurnStarted, Watchers
 from rookery.ids import DeliveryId, EntryId, TurnId
@@ -40,23 +40,11 @@ from rookery.messages import (
     text_of,
 )
 from rookery.models import ModelEvent
-from rookery.policy import Action, Actor, Decision, Resource, may
+from rookery.policy import Action, Decision, Resource, may
 from rookery.sessions import Brains, Session
 from rookery.storage import Database
 from rookery.tools import Tool, ToolContext, Toolset
 from rookery.users import Agent
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the store says, as a turn starts, of who asks and who answers."""
-
-    decision: Decision
-    actor: Actor
-    agent: Agent | None
-    person: str | None
-    timezone: str
-    grants: tuple[str, ...]
 
 
 class TurnRunner:
@@ -102,7 +90,7 @@ class TurnRunner:
             await self._open_session(leader)
             return
         started = self._now()
-        standing = await self._database.read(partial(self._stand, leader))
+        standing = leader.standing or await self._database.read(partial(self._stand, leader))
         async with self._brains.use(leader.agent_id) as brain:
             session = await brain.open_session(leader.session_id, leader.opened_key, leader.accepted_at)
             ending = await self._answer(batch, session, standing, interruption)
@@ -120,15 +108,7 @@ class TurnRunner:
 
     def _stand(self, turn: Turn, connection: Connection) -> Standing:
         right = rights.check(connection, turn.route, turn.agent_id, turn.principal, Action.TALK, self._rules())
-        agent = right.agent
-        if agent is None:
-            return Standing(right.decision, right.actor, None, None, "UTC", ())
-        pays = agent.owner or agent.sponsor
-        assert pays is not None, "an agent has an owner or a sponsor"
-        person = users.get_user(connection, pays)
-        grants = tuple(users.granted_keys(connection, turn.agent_id))
-        name = person.name if agent.owner else None
-        return Standing(right.decision, right.actor, agent, name, person.timezone, grants)
+        return stand(connection, right)
 
     # --- the answer ------------------------------------------------------------------------------------------
 
@@ -160,7 +140,12 @@ class TurnRunner:
         return _ending(last, _usage(messages_of(session, leader.turn_id)))
 
     async def _run(
-        self, leader: Turn, session: Session, standing: Standing, agent: Agent, interruption: Interruption
+        self,
+        leader: Turn,
+        session: Session,
+        standing: Standing,
+        agent: Agent,
+        interruption: Interruption,
     ) -> MessageEntry:
         def emit(event: ModelEvent) -> None:
             self._watchers.tell(leader.agent_id, leader.session_id, TurnDelta(leader.turn_id, event))
@@ -219,8 +204,9 @@ class TurnRunner:
         def work(connection: Connection) -> list[Delivery]:
             turns.finish(connection, batch, ending.status, now=self._now(), usage=ending.usage, error=ending.error)
             # One that is there already was kept by a commit whose end nobody saw, so nobody sends it yet.
+            cleared = bool(made) and self._may_hear(connection, batch[-1])
             return [
-                delivery
+                replace(delivery, cleared=cleared)
                 for delivery in made
                 if deliveries.add(connection, delivery) or deliveries.is_waiting(connection, delivery.delivery_id)
             ]
@@ -235,6 +221,10 @@ class TurnRunner:
             self._send(kept)
 
         await self._database.write(work, then=tell)
+
+    def _may_hear(self, connection: Connection, turn: Turn) -> bool:
+        right = rights.check(connection, turn.route, turn.agent_id, turn.principal, Action.HEAR, self._rules())
+        return right.decision.allowed
 
     def _deliveries(self, batch: Sequence[Turn], ending: _Ending, standing: Standing) -> list[Delivery]:
         if not ending.text or ending.entry_id is None or standing.agent is None:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from rookery.gateway import routes, tables
+from rookery.gateway.standing import Standing
 from rookery.ids import AgentId, SessionId, TurnId
 from rookery.messages import Attachment, Route, Usage
 from rookery.storage import as_agent
@@ -59,7 +60,8 @@ class Turn:
 
     `opened_key` is the key in the session's header; `session_key` the place the message came to. `stopped`
     says that the person asked for it to be stopped; `recovered` that the row was found, not just written, so
-    that its transcript may hold a beginning.
+    that its transcript may hold a beginning. `standing` is what the store said as the message was accepted: good
+    for a turn that starts at once, and None for one that had to wait, whose rights are asked again.
     """
 
     seq: int
@@ -76,6 +78,7 @@ class Turn:
     route: Route
     body: Body
     recovered: bool = False
+    standing: Standing | None = None
 
 
 _t = tables.turns.c
@@ -104,6 +107,7 @@ def add(
     route: Route,
     body: Body,
     now: datetime,
+    standing: Standing | None = None,
 ) -> Turn:
     """Queue a turn. It is accepted when the surrounding transaction commits."""
     seq = _insert.insert(
@@ -139,6 +143,7 @@ def add(
         accepted_at=now,
         route=route,
         body=body,
+        standing=standing,
     )
 
 

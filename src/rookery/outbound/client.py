@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -101,12 +102,10 @@ class Outbound:
         before the body's end hangs up at once, unless `Answer.leave` was called. Raises the four errors at the
         top of this module; any HTTP status, a redirect too, is an answer and not an error.
         """
-        timeout = aiohttp.ClientTimeout(
-            total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds, sock_read=idle_seconds
-        )
+        timeout = _timeout(total_seconds, connect_seconds, idle_seconds)
         session = self._open_session()
         try:
-            address = URL(url, encoded=True)
+            address = _parsed(url)
         except ValueError as error:
             raise ConnectionRefusedError(_NO_ADDRESS) from error
         try:
@@ -158,6 +157,17 @@ class Outbound:
             response.close()
 
         self._lingering[response] = asyncio.get_running_loop().call_later(_LINGER_SECONDS, hang_up)
+
+
+@lru_cache(maxsize=64)
+def _timeout(total: float | None, connect: float, idle: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total, connect=connect, sock_connect=connect, sock_read=idle)
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> URL:
+    """An address of the operator's, which come again with every request. Raises `ValueError` for what is none."""
+    return URL(url, encoded=True)
 
 
 def _in_common_words(error: Exception) -> Exception:
