@@ -323,3 +323,20 @@ async def test_a_session_of_one_s_own_is_reached_by_every_name_it_has(house: Tes
         await house.receive("telegram", "1", "x", Wish(session="agent:bob:main"))
 
     assert len(await house.sessions("alice")) == 1
+
+
+async def test_a_reply_that_waits_behind_another_is_asked_about_again(house: TestHouse) -> None:
+    """Only a reply that goes the moment it is made goes by the answer that was given then."""
+    house.model = ScriptedModel(["one", "two"])
+    await house.restart()
+    await house.person("alice", telegram="1")
+    sends = house.telegram.holds()
+    await house.telegram.says("1", "a")
+    await house.telegram.holding()
+    await house.telegram.says("1", "b")
+    await house.gateway.lanes.idle()
+    await house.unlink("alice", "telegram", "1")
+    sends.set()
+    await house.idle()
+
+    assert house.telegram.heard_by("1") == ["one"], "it was on its way already; the next was not"
