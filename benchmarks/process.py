@@ -40,6 +40,11 @@ class Gateway:
     seconds: float
 
 
+def _as_installed() -> dict[str, str]:
+    """This environment, in which Python keeps its compiled modules, as it does for an installed package."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @contextmanager
 def gateway(
     home: Path, command: Sequence[str] = GATEWAY, environ: dict[str, str] | None = None
@@ -57,7 +62,7 @@ def gateway(
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=printed,
-            env={**os.environ, **(environ or {})},
+            env={**_as_installed(), **(environ or {})},
         )
         try:
             while not _ready(port):
