@@ -138,12 +138,13 @@ class Harness(ABC):
 
 
 @pytest.mark.asyncio
-class ChannelConformance:
+class ChannelConformance(ABC):
     """The suite; a subclass named `Test…` says by `harness` what it runs over."""
 
+    @abstractmethod
     def harness(self) -> AbstractAsyncContextManager[Harness]:
         """A new harness for one test, closed after it."""
-        raise NotImplementedError("Return an asynchronous context manager that yields a Harness.")
+        ...
 
     async def test_it_says_what_it_is(self) -> None:
         """Name, ids, limit and idempotency can be read before the start."""
