@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import Connection
 
 from rookery.gateway import places
-from rookery.gateway.watchers import BACKLOG, TurnDelta, TurnEvent, TurnFinished, TurnStarted, Watchers
+from rookery.gateway.watchers import BACKLOG, TurnDelta, TurnEvent, TurnFinished, TurnStarted, Watchers, Where
 from rookery.ids import AgentId, SessionId, TurnId
 from rookery.models import TextDelta
 from rookery.models.scripted import ScriptedModel
 from tests.support.house import TestHouse
 
 ALICE, BOB, S1, S2 = AgentId("alice"), AgentId("bob"), SessionId("s1"), SessionId("s2")
+HERE = Where(ALICE, S1, "agent:alice:main", None)
 STARTED = TurnStarted(TurnId("t1"), (TurnId("t1"),))
 
 
@@ -31,7 +32,7 @@ async def test_an_event_reaches_who_watches_that_session_and_nobody_else() -> No
         watchers.watch(BOB, S1) as other_agent,
         watchers.watch(ALICE, S2) as other_session,
     ):
-        watchers.tell(ALICE, S1, STARTED)
+        watchers.tell(HERE, STARTED)
         assert [seen(queue) for queue in (one, two, other_agent, other_session)] == [[STARTED], [STARTED], [], []]
 
 
@@ -48,7 +49,7 @@ async def test_whoever_left_is_told_nothing_more() -> None:
 
     with pytest.raises(KeyError):
         breaks()
-    watchers.tell(ALICE, S1, STARTED)
+    watchers.tell(HERE, STARTED)
     assert seen(queues[0]) == []
     assert not watchers.watched(ALICE, S1)
 
@@ -58,7 +59,7 @@ async def test_a_slow_watcher_loses_the_oldest_and_delays_nobody() -> None:
     watchers = Watchers()
     with watchers.watch(ALICE, S1) as queue:
         for number in range(BACKLOG + 5):
-            watchers.tell(ALICE, S1, TurnDelta(TurnId("t1"), TextDelta(str(number))))
+            watchers.tell(HERE, TurnDelta(TurnId("t1"), TextDelta(str(number))))
         found = seen(queue)
     assert len(found) == BACKLOG
     assert found[-1] == TurnDelta(TurnId("t1"), TextDelta(str(BACKLOG + 4)))

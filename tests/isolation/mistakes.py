@@ -28,7 +28,7 @@ from rookery.gateway.turns import Turn
 from rookery.ids import AgentId
 from rookery.messages import Address, Chat, ChatKind, InboundMessage, Route
 from rookery.models import PromptMessage
-from rookery.policy import Action, Actor, Decision, Member, Resource
+from rookery.policy import Action, Actor, AgentResource, Decision, Member
 from rookery.sessions import Session, key
 from rookery.sessions.brain import Brain
 from rookery.sessions.brains import BrainPool
@@ -191,7 +191,7 @@ def _group_is_answered_by_the_members_own() -> Generator[None]:
             return users.get_agent(connection, sender.user.main_agent), None
         return bind(connection, sender, message, *rest)
 
-    def allowing(actor: Actor, action: Action, resource: Resource) -> Decision:
+    def allowing(actor: Actor, action: Action, resource: AgentResource) -> Decision:
         if isinstance(actor, Member) and resource.agent.owner == actor.user_id:
             return Decision(True, "")
         return may(actor, action, resource)

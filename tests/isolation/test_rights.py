@@ -15,11 +15,11 @@ from rookery.policy import (
     Action,
     Actor,
     AgentFacts,
+    AgentResource,
     Decision,
     Guest,
     Member,
     Operator,
-    Resource,
     actor_from,
     may,
     principal,
@@ -101,7 +101,7 @@ def test_the_gate_grants_what_is_written_here_and_nothing_else() -> None:
         ACTORS, Action, AGENTS, ChatKind, (False, True), (False, True), TOOLS
     ):
         asked += 1
-        decision = may(ACTORS[actor], action, Resource(AGENTS[agent], chat, guests, own_turn, tool))
+        decision = may(ACTORS[actor], action, AgentResource(AGENTS[agent], chat, guests, own_turn, tool))
         if decision.allowed is not _granted(actor, agent, chat, guests, own_turn, tool, action):
             wrong.append(f"{actor}: {action} of {agent} in {chat}, {guests=} {own_turn=} {tool=}: {decision}")
         if decision.allowed is bool(decision.reason):

@@ -21,10 +21,12 @@ from rookery.config import Config, load
 from rookery.gateway.home import Home
 from rookery.gateway.house import House, open_house
 from rookery.gateway.log import open_log
+from rookery.gateway.operations import Operations
 from rookery.ids import AgentId, SessionId, UserId
 from rookery.messages import MessageEntry, Role, ToolCallPart
 from rookery.web import serve
 from rookery.web.app import App
+from rookery.web.front import Front
 from tests.support.fake_openai import FakeOpenAI
 from tests.support.loop import nothing_blocks
 
@@ -165,8 +167,7 @@ class Site:
             open_house(self.home, self.config, now=lambda: datetime.now(UTC), log=log, grace=grace)
         )
         await self.house.gateway.start()
-        web = self.config.gateway
-        app = App(self.house.gateway, public_url=web.public_url, allowed_hosts=web.allowed_hosts)
+        app = App(Front.of(Operations(self.house, self.config).desk))
         bound = serve._bind("127.0.0.1", 0)  # pyright: ignore[reportPrivateUsage]
         stack.callback(bound.close)
         self.port = bound.getsockname()[1]

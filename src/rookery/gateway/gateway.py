@@ -24,6 +24,7 @@ from rookery.gateway.lanes import Lanes
 from rookery.gateway.log import Logger
 from rookery.gateway.outbox import Outbox
 from rookery.gateway.providers import Providers
+from rookery.gateway.revocations import Revocations
 from rookery.gateway.rules import Rules
 from rookery.gateway.turn import RunLimits, TurnRunner
 from rookery.gateway.turns import Turn
@@ -76,6 +77,7 @@ class Gateway:
         self.providers = providers
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self.watchers = Watchers()
+        self.revocations = Revocations()
         self.settings = settings
         self.now = now
         self.log = log

@@ -15,7 +15,7 @@ from rookery.errors import NotFound
 from rookery.gateway.rules import EVERYBODY, INTERNAL_CHANNELS, Rules
 from rookery.ids import AgentId, UserId
 from rookery.messages import Address, ChatKind, Route
-from rookery.policy import Action, Actor, AgentFacts, Decision, Resource, actor_from, may, principal
+from rookery.policy import Action, Actor, AgentFacts, AgentResource, Decision, actor_from, may, principal
 from rookery.users import Agent, User
 
 
@@ -72,7 +72,7 @@ def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn:
     """Account and gate together: the account lets the sender in, and the gate lets them do it."""
     if not sender.admitted:
         return sender.admitted
-    resource = Resource(facts(agent), route.chat.kind, guests=sender.user is None, own_turn=own_turn)
+    resource = AgentResource(facts(agent), route.chat.kind, guests=sender.user is None, own_turn=own_turn)
     return may(sender.actor, action, resource)
 
 

@@ -10,7 +10,7 @@ from rookery.config.words import BindingSession, DmPolicy, GroupPolicy, QueueMod
 from rookery.gateway.bind import Bindings
 from rookery.sessions.scope import IdentityLinks, ScopeWords
 
-INTERNAL_CHANNELS = frozenset({"terminal"})
+INTERNAL_CHANNELS = frozenset({"terminal", "webchat", "api"})
 """Channels of our own: their sender ids are user ids, which the gateway itself vouches for."""
 
 EVERYBODY = "*"

@@ -16,7 +16,7 @@ from rookery.storage import metadata
 from rookery.storage.scope import SETTING
 from rookery.users import tables as user_tables
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that `metadata` describes; the last file in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

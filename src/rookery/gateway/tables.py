@@ -119,6 +119,20 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("object", Text, nullable=False),
     Column("decision", Text, nullable=False),
+    # Each row's hash covers the row and the hash before it, so that no row can be changed or taken out unseen.
+    Column("hash", Text, nullable=False),
+)
+
+# What an `Idempotency-Key` was used for, so that the same request again does nothing and gets the same answer.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("used_at", Instant, nullable=False, index=True),
 )
 
 CONTENT_TABLES = (turn_bodies, outbox_bodies)

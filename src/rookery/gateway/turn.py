@@ -24,7 +24,7 @@ from rookery.gateway.providers import Chosen, Providers
 from rookery.gateway.rules import Rules
 from rookery.gateway.standing import Standing, stand
 from rookery.gateway.turns import Kind, Status, Turn
-from rookery.gateway.watchers import TurnDelta, TurnFinished, TurnStarted, Watchers
+from rookery.gateway.watchers import SessionChanged, TurnDelta, TurnFinished, TurnStarted, Watchers, Where
 from rookery.ids import DeliveryId, EntryId, TurnId
 from rookery.messages import (
     ChatKind,
@@ -40,7 +40,7 @@ from rookery.messages import (
     text_of,
 )
 from rookery.models import ModelEvent
-from rookery.policy import Action, Decision, Resource, may
+from rookery.policy import Action, AgentResource, Decision, may, user_of
 from rookery.sessions import Brains, Session
 from rookery.storage import Database
 from rookery.tools import Tool, ToolContext, Toolset
@@ -126,7 +126,7 @@ class TurnRunner:
         if not written:
             await session.append(self._user_entry(batch, session, standing.agent))
         turn_ids = tuple(turn.turn_id for turn in batch)
-        self._watchers.tell(leader.agent_id, leader.session_id, TurnStarted(leader.turn_id, turn_ids))
+        self._watchers.tell(where(leader), TurnStarted(leader.turn_id, turn_ids))
         try:
             last = await self._run(leader, session, standing, standing.agent, interruption)
         except (Interrupted, StorageUnavailable):
@@ -147,8 +147,10 @@ class TurnRunner:
         agent: Agent,
         interruption: Interruption,
     ) -> MessageEntry:
+        here = where(leader)
+
         def emit(event: ModelEvent) -> None:
-            self._watchers.tell(leader.agent_id, leader.session_id, TurnDelta(leader.turn_id, event))
+            self._watchers.tell(here, TurnDelta(leader.turn_id, event))
 
         def report(error: ModelError) -> None:
             self._log.warning(
@@ -161,7 +163,7 @@ class TurnRunner:
             )
 
         def allowed(tool: str) -> Decision:
-            resource = Resource(
+            resource = AgentResource(
                 rights.facts(agent), leader.route.chat.kind, guests=standing.decision.allowed, tool=tool
             )
             return may(standing.actor, Action.CALL_TOOL, resource)
@@ -213,11 +215,11 @@ class TurnRunner:
 
         leader = batch[0]
         finished = TurnFinished(
-            leader.turn_id, tuple(turn.turn_id for turn in batch), ending.status.value, ending.text
+            leader.turn_id, tuple(turn.turn_id for turn in batch), ending.status.value, ending.text, ending.error
         )
 
         def tell(kept: list[Delivery]) -> None:
-            self._watchers.tell(leader.agent_id, leader.session_id, finished)
+            self._watchers.tell(where(leader), finished)
             self._send(kept)
 
         await self._database.write(work, then=tell)
@@ -326,8 +328,15 @@ class TurnRunner:
                 )
             )
         await self._database.write(
-            lambda connection: turns.finish(connection, [turn], Status.DONE, now=self._now())
+            lambda connection: turns.finish(connection, [turn], Status.DONE, now=self._now()),
+            then=lambda _: self._watchers.tell(where(turn), SessionChanged()),
         )
+
+
+def where(turn: Turn) -> Where:
+    """The session of a turn, and who may see on a page what happens in it: in a direct chat, who wrote."""
+    user_id = user_of(turn.principal) if turn.route.chat.kind is ChatKind.DM else None
+    return Where(turn.agent_id, turn.session_id, turn.opened_key, user_id)
 
 
 @dataclass(frozen=True, slots=True)

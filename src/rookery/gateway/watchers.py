@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rookery.ids import AgentId, SessionId, TurnId
+from rookery.ids import AgentId, SessionId, TurnId, UserId
 from rookery.models import ModelEvent
 
 BACKLOG = 1000
 """Events a watcher may lag behind before it loses the oldest; it can read the whole from the transcript."""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The session an event belongs to, and the one user who may see it on pages of theirs.
+
+    `user_id` is None where no one person owns what is said: in a group, and with guests.
+    """
+
+    agent_id: AgentId
+    session_id: SessionId
+    session_key: str
+    user_id: UserId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +51,39 @@ class TurnFinished:
     turn_ids: tuple[TurnId, ...]
     status: str
     text: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged:
+    """A session was opened, or its title, status or the like changed; who shows it reads it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRemoved:
+    """A session is gone."""
 
 
 TurnEvent = TurnStarted | TurnDelta | TurnFinished
+Event = TurnEvent | SessionChanged | SessionRemoved
+
+Listener = Callable[[Where, Event], None]
+"""Told of every event of every session; who may see it is `Where.user_id`. Never waits, never raises."""
 
 
 class Watchers:
-    """Hands each event of a session to those who watch that session of that agent, and to nobody else."""
+    """Hands each event of a session to those who watch that session of that agent, and to nobody else.
+
+    Whoever keeps pages of many people up to date listens to all, and sorts by `Where.user_id`.
+    """
 
     def __init__(self) -> None:
         self._queues: dict[tuple[AgentId, SessionId], set[asyncio.Queue[TurnEvent]]] = {}
+        self._listeners: list[Listener] = []
 
     @contextmanager
     def watch(self, agent_id: AgentId, session_id: SessionId) -> Generator[asyncio.Queue[TurnEvent]]:
-        """A queue of the session's events from now on. Whether the watcher may, was asked before."""
+        """A queue of the session's turns from now on. Whether the watcher may, was asked before."""
         queue: asyncio.Queue[TurnEvent] = asyncio.Queue(BACKLOG)
         watching = self._queues.setdefault((agent_id, session_id), set())
         watching.add(queue)
@@ -62,13 +94,26 @@ class Watchers:
             if not watching:
                 self._queues.pop((agent_id, session_id), None)
 
-    def tell(self, agent_id: AgentId, session_id: SessionId, event: TurnEvent) -> None:
+    @contextmanager
+    def listen(self, listener: Listener) -> Generator[None]:
+        """Be told of everything inside the block."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
+    def tell(self, where: Where, event: Event) -> None:
         """Hand an event out. A watcher that is too slow loses its oldest; nobody waits for it."""
-        for queue in self._queues.get((agent_id, session_id), ()):
+        for listener in self._listeners:
+            listener(where, event)
+        if isinstance(event, SessionChanged | SessionRemoved):
+            return
+        for queue in self._queues.get((where.agent_id, where.session_id), ()):
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
 
     def watched(self, agent_id: AgentId, session_id: SessionId) -> bool:
-        """Whether anybody watches."""
+        """Whether anybody watches this one session."""
         return (agent_id, session_id) in self._queues

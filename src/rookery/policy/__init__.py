@@ -1,18 +1,32 @@
 """The one gate: `may(actor, action, resource)`."""
 
-from rookery.policy.actors import Actor, Guest, Member, Operator, actor_from, principal
-from rookery.policy.gate import Action, AgentFacts, Decision, Resource, may
+from rookery.policy.actors import Actor, Guest, Member, Operator, Schedule, actor_from, principal, user_of
+from rookery.policy.gate import Action, Decision, may
+from rookery.policy.resources import (
+    HOUSE,
+    AgentFacts,
+    AgentResource,
+    HouseResource,
+    PersonResource,
+    Resource,
+)
 
 __all__ = [
+    "HOUSE",
     "Action",
     "Actor",
     "AgentFacts",
+    "AgentResource",
     "Decision",
     "Guest",
+    "HouseResource",
     "Member",
     "Operator",
+    "PersonResource",
     "Resource",
+    "Schedule",
     "actor_from",
     "may",
     "principal",
+    "user_of",
 ]

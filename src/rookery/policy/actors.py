@@ -25,11 +25,20 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """Work that a user planned: it acts for them, with no more rights than talking to their own agents."""
+
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
 class Operator:
     """Whoever holds the host: the command line, through the socket of this home."""
 
 
-Actor = Member | Guest | Operator
+Actor = Member | Guest | Schedule | Operator
+
+_USER = "user:"
 
 
 def principal(actor: Actor) -> str:
@@ -39,13 +48,20 @@ def principal(actor: Actor) -> str:
     """
     match actor:
         case Member(user_id=user_id):
-            return f"user:{user_id}"
+            return f"{_USER}{user_id}"
         case Guest(address=address):
             return f"guest:{address.channel}:{len(address.account)}:{address.account}:{address.sender}"
+        case Schedule(user_id=user_id):
+            return f"schedule:{user_id}"
         case Operator():
             return "operator"
         case _:
             assert_never(actor)
+
+
+def user_of(principal: str) -> UserId | None:
+    """The user a principal's word stands for; None when it is a guest, a schedule or the operator."""
+    return UserId(principal[len(_USER) :]) if principal.startswith(_USER) else None
 
 
 def actor_from(user_id: UserId | None, admin: bool, address: Address) -> Actor:

@@ -12,13 +12,17 @@ from rookery.users.agents import (
     sync_configured_agents,
     ungrant_key,
 )
+from rookery.users.credentials import Credential, CredentialKind, Issued
 from rookery.users.identities import Identity, identify, link, list_identities, unlink
 from rookery.users.people import User, UserRole, add_user, get_user, is_taken, list_users
 
 __all__ = [
     "Agent",
     "ConfiguredAgent",
+    "Credential",
+    "CredentialKind",
     "Identity",
+    "Issued",
     "User",
     "UserRole",
     "add_shared_agent",

@@ -19,7 +19,7 @@ UserRole = Literal["member", "admin"]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One person; `timezone` is an IANA name, `language` a BCP 47 tag."""
+    """One person; `timezone` is an IANA name, `language` a BCP 47 tag, `preferences` a JSON object of the page."""
 
     id: UserId
     name: str
@@ -28,6 +28,7 @@ class User:
     timezone: str
     language: str
     created_at: datetime
+    preferences: str = "{}"
 
     @property
     def main_agent(self) -> AgentId:
@@ -120,4 +121,5 @@ def from_row(row: Row[Any]) -> User:
         timezone=row.timezone,
         language=row.language,
         created_at=row.created_at,
+        preferences=row.preferences,
     )

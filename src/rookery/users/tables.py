@@ -1,8 +1,8 @@
-"""The tables of people, addresses and agents. None of them holds what anybody said."""
+"""The tables of people, how they come in, their addresses and agents. None of them holds what anybody said."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Table, Text, text
 
 from rookery.storage import Instant, metadata
 
@@ -16,7 +16,40 @@ users = Table(
     Column("enabled", Boolean, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("language", Text, nullable=False),
+    # How the page looks to them, as one JSON object; the page's own business.
+    Column("preferences", Text, nullable=False, server_default=text("'{}'")),
     Column("created_at", Instant, nullable=False),
+)
+
+# A person without a row here cannot log in by password.
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("must_change", Boolean, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+)
+
+# What stands for a user in a request: a token, or a device they logged in on. Only the secret's hash is kept.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Column("ended_at", Instant, nullable=True),
+)
+
+setup_codes = Table(
+    "setup_codes",
+    metadata,
+    Column("code_hash", Text, primary_key=True),
+    Column("expires_at", Instant, nullable=False),
 )
 
 agents = Table(
@@ -44,6 +77,19 @@ identities = Table(
     Column("sender", Text, primary_key=True),
     Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
     Column("linked_at", Instant, nullable=False),
+)
+
+# A group chat that was let in; its agent is its own, or the shared one named for it.
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("sponsor", Text, ForeignKey("users.id"), nullable=False),
+    Column("admitted_by", Text, nullable=False),
+    Column("admitted_at", Instant, nullable=False),
 )
 
 key_grants = Table(

@@ -1,43 +1,55 @@
-"""The HTTP face: health, and the networks that call us. Plain ASGI, because each message comes this way."""
+"""The HTTP face: which door a request goes to. Plain ASGI, because each message comes this way."""
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
-
-import msgspec
 
 from rookery.channels.contract import HttpReply, ReceivesHttp, problem
-from rookery.gateway.gateway import Gateway
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-BODY_SECONDS = 30.0
-"""How long a sender may take over its body."""
+from rookery.web.api.door import ApiDoor
+from rookery.web.asgi import Door, Head, Receive, Scope, Send, method_not_allowed, nothing_here, read_body, respond
+from rookery.web.front import Front
+from rookery.web.live.door import LiveDoor
+from rookery.web.page.door import PageDoor
+from rookery.web.v1.door import V1Door
 
 _CHANNELS = "/api/channels/"
-_encode = msgspec.json.Encoder().encode
+_SOCKET = "/api/ws"
 
 
 class App:
     """The gateway as an ASGI application."""
 
-    def __init__(self, gateway: Gateway, *, public_url: str | None, allowed_hosts: Iterable[str]) -> None:
-        self._gateway = gateway
-        public = urlsplit(public_url).hostname if public_url is not None else None
-        self._hosts = {"localhost", *(host.lower() for host in allowed_hosts), *([public] if public else [])}
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._gateway = front.gateway
+        self.live = LiveDoor(front)
+        self.api = ApiDoor(front, self.live)
+        self._v1 = V1Door(front)
+        self._page = PageDoor(front)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "websocket":
+            await self._on_websocket(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._on_http(scope, receive, send)
+
+    async def close(self) -> None:
+        """Hang up on everybody who still listens."""
+        await self.live.close()
+
+    async def _on_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Whoever is not let in is answered 403 to the request that would have opened the socket.
+        if scope["path"] != _SOCKET or self._refusal(scope, Head.of(scope)) is not None:
+            await send({"type": "websocket.close"})
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        await self.live(scope, receive, send)
+
+    async def _on_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = Head.of(scope)
+        unread = head.headers.get("content-length", "0") != "0" or "transfer-encoding" in head.headers
+        begun = False
 
         async def body() -> MutableMapping[str, Any]:
             nonlocal unread
@@ -45,32 +57,57 @@ class App:
             unread = message.get("more_body", False)
             return message
 
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            reply = await self._answer(scope, headers, body)
+            door = self._door(head.path)
+            refusal = self._refusal(scope, head)
+            if refusal is None and door is not None:
+                await door(scope, receive, answer)
+                return
+            reply = refusal or await self._answer(head, body)
         except Exception:
-            self._gateway.log.exception("http.broke", path_length=len(scope["path"]))
+            self._front.log.exception("http.broke", path_length=len(head.path))
+            if begun:
+                raise  # half an answer is out: the connection is closed, which says that it is not whole
             reply = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side.")
         # What is left of a body that nobody wants is not waited for: it may have no end.
-        await _respond(reply, send, hang_up=unread)
+        await respond(reply, send, hang_up=unread)
 
-    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> HttpReply:
-        method, path = scope["method"], scope["path"]
-        if not self._knows_host(headers.get("host", "")):
+    def _refusal(self, scope: Scope, head: Head) -> HttpReply | None:
+        """What no request may be, wherever it wants to go."""
+        if not self._front.entry.origins.knows_host(head.headers.get("host", "")):
             return problem(
                 HTTPStatus.BAD_REQUEST, "bad_host", "This host name is not served here; see gateway.allowedHosts."
             )
         if _hides_a_separator(scope["raw_path"]):
             return problem(HTTPStatus.BAD_REQUEST, "bad_path", "A path may not hold %2F, %5C or %00.")
-        if path.startswith(_CHANNELS):
-            return await self._channel(method, path.removeprefix(_CHANNELS), headers, receive)
-        if path in ("/healthz", "/readyz", "/"):
-            if method not in ("GET", "HEAD"):
-                return _method_not_allowed("GET")
-            return self._state(path)
-        return problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
+        return None
 
-    def _state(self, path: str) -> HttpReply:
-        if path == "/readyz" and not self._gateway.accepting:
+    def _door(self, path: str) -> Door | None:
+        """Where a path leads; None for what is answered right here."""
+        if path.startswith("/v1/"):
+            return self._v1
+        if path.startswith(_CHANNELS) or path in ("/healthz", "/readyz"):
+            return None
+        if path.startswith("/api/") or path in ("/openapi.json", "/metrics"):
+            return self.api
+        if path in ("/", "/setup", "/favicon.ico") or path.startswith("/ui/"):
+            return self._page
+        return None
+
+    async def _answer(self, head: Head, receive: Receive) -> HttpReply:
+        if head.path.startswith(_CHANNELS):
+            return await self._channel(head.method, head.path.removeprefix(_CHANNELS), head.headers, receive)
+        if head.path in ("/healthz", "/readyz"):
+            return self._state(head) if head.method in ("GET", "HEAD") else method_not_allowed("GET")
+        return nothing_here()
+
+    def _state(self, head: Head) -> HttpReply:
+        if head.path == "/readyz" and not self._gateway.accepting:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "Messages cannot be accepted.")
         return HttpReply(HTTPStatus.OK, {"status": "ok", "service": "rookery"})
 
@@ -78,75 +115,14 @@ class App:
         name, _, account = rest.partition("/")
         channel = self._gateway.channels.get(name)
         if not isinstance(channel, ReceivesHttp) or not account or "/" in account:
-            return problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here.")
+            return nothing_here()
         if method != "POST":
-            return _method_not_allowed("POST")
-        body = await _read(receive, headers.get("content-length"), channel.max_body)
+            return method_not_allowed("POST")
+        body = await read_body(receive, headers.get("content-length"), channel.max_body)
         return body if isinstance(body, HttpReply) else await channel.on_http(account, headers, body)
-
-    def _knows_host(self, host: str) -> bool:
-        """A page of somebody else's that had its name point here (DNS rebinding) is not served."""
-        try:
-            name = urlsplit(f"//{host}").hostname
-        except ValueError:  # brackets around what is no address
-            return False
-        if name is None:
-            return False
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
-
-
-async def _read(receive: Receive, announced: str | None, limit: int) -> bytes | HttpReply:
-    """The body, or why it is not read: it is refused as soon as it is known to be too large."""
-    too_large = problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"The body may hold at most {limit} bytes."
-    )
-    if announced is not None and announced.isdecimal() and int(announced) > limit:
-        return too_large
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return problem(HTTPStatus.BAD_REQUEST, "incomplete", "The body broke off.")
-                part = message.get("body", b"")
-                size += len(part)
-                if size > limit:
-                    return too_large
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        return problem(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "The body did not arrive in time.")
-
-
-def _method_not_allowed(allowed: str) -> HttpReply:
-    reply = problem(HTTPStatus.METHOD_NOT_ALLOWED, "method", f"Only {allowed} is possible here.")
-    return HttpReply(reply.status, reply.body, {"allow": allowed})
 
 
 def _hides_a_separator(raw_path: bytes) -> bool:
     """Whether what is one segment to whoever stands in front of us could be two, or another one, to us."""
     upper = raw_path.upper()
     return any(hidden in upper for hidden in (b"%2F", b"%5C", b"%00"))
-
-
-async def _respond(reply: HttpReply, send: Send, *, hang_up: bool) -> None:
-    body = _encode(reply.body)
-    headers = [
-        (b"content-type", reply.content_type.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-content-type-options", b"nosniff"),
-        *((name.encode(), value.encode()) for name, value in reply.headers.items()),
-    ]
-    if hang_up:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

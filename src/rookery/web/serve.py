@@ -24,6 +24,10 @@ from rookery.gateway.log import open_log
 from rookery.gateway.operations import Operations
 from rookery.gateway.reload import Reloader
 from rookery.web.app import App
+from rookery.web.front import Front
+
+WEBSOCKET_MESSAGE = 1 << 20
+"""The largest WebSocket message that is read, in bytes; whoever sends more is cut off."""
 
 Ready = Callable[[House, Config, str], Awaitable[None]]
 """Told of the running house, the configuration it runs by, and the address it answers at."""
@@ -74,8 +78,7 @@ async def _serve(
         operations = Operations(house, config, reloader, address=address)
         await stack.enter_async_context(ControlSocket(home.socket, operations, log))
         await house.gateway.start()
-        web = config.gateway
-        app = App(house.gateway, public_url=web.public_url, allowed_hosts=web.allowed_hosts)
+        app = App(Front.of(operations.desk))
         server = _Server(_server_config(app))
         serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
         watching = asyncio.create_task(reloader.watch(), name="config watch")
@@ -89,6 +92,7 @@ async def _serve(
         house.gateway.accepting = False
         watching.cancel()
         server.should_exit = True
+        await app.close()
         await serving
 
 
@@ -105,7 +109,9 @@ def _server_config(app: App) -> uvicorn.Config:
         app,
         loop="none",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=WEBSOCKET_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         interface="asgi3",
         proxy_headers=False,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rookery import users
-from rookery.errors import NotFound
+from rookery.errors import NotFound, Refused
 from rookery.gateway.house import House
 from rookery.ids import AgentId, UserId
-from rookery.policy import Actor, Operator
+from rookery.policy import Action, Actor, Operator, Resource, may
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Where the operator's operations are done. `reloader` and `address` are there when a gateway runs."""
+    """Where operations are done, and who is at it: the operator, or a person through the web.
+
+    `reloader` and `address` are there when a gateway runs.
+    """
 
     house: House
     started_config: Config
@@ -37,6 +40,20 @@ class Desk:
     def config(self) -> Config:
         """The configuration in force."""
         return self.started_config if self.reloader is None else self.reloader.config
+
+    def of(self, actor: Actor) -> Desk:
+        """The same desk with somebody else at it."""
+        return replace(self, actor=actor)
+
+    def ask(self, action: Action, resource: Resource, absent: str | None = None) -> None:
+        """Ask the gate for whoever is at the desk.
+
+        Raises `Refused` with its reason, or, when `absent` is given, `NotFound` with that: the words in which it
+        is said that there is no such thing, for to somebody else it looks as if there were none.
+        """
+        decision = may(self.actor, action, resource)
+        if not decision:
+            raise Refused(decision.reason) if absent is None else NotFound(absent)
 
     def now(self) -> datetime:
         return self.house.gateway.now()

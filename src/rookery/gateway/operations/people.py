@@ -92,7 +92,7 @@ async def identities(desk: Desk, ask: IdentityList) -> list[Identity]:
 
 def _check(ask: IdentityChange) -> None:
     check_address(ask.channel, ask.account, ask.sender)
-    if ask.channel in INTERNAL_CHANNELS | {"webchat", "cron"}:
+    if ask.channel in INTERNAL_CHANNELS | {"cron"}:
         raise InvalidInput(
             f"{ask.channel} needs no linking: there a person is known by their user id; "
             "link addresses of chat networks."

@@ -26,7 +26,7 @@ from rookery.gateway.shapes import (
 from rookery.gateway.turns import Turn
 from rookery.ids import AgentId, SessionId, UserId
 from rookery.messages import Chat, ChatKind, Route, encode_line
-from rookery.policy import Action, Member, Resource, may, principal
+from rookery.policy import Action, AgentResource, Member, may, principal
 from rookery.sessions.key import SessionKey, read_place
 from rookery.sessions.summary import SessionSummary
 from rookery.users import Agent
@@ -182,7 +182,7 @@ async def _places(desk: Desk, agent_id: AgentId) -> dict[SessionId, list[str]]:
 
 
 def _ask_gate(desk: Desk, agent: Agent, action: Action) -> None:
-    decision = may(desk.actor, action, Resource(facts(agent)))
+    decision = may(desk.actor, action, AgentResource(facts(agent)))
     if not decision:
         raise Refused(f"{agent.id}: {decision.reason}")
 

@@ -1,0 +1,59 @@
+"""Who is behind a request that shows a secret: asked anew with every request, so that what ended is ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from rookery.policy import Member
+from rookery.users import Credential, CredentialKind, User, credentials
+
+DEVICE_IDLE = timedelta(hours=12)
+"""A device that shows nothing of itself for so long is logged out (OWASP ASVS 5.0, 7.3.1)."""
+
+DEVICE_LIFE = timedelta(days=7)
+"""A device is logged out this long after its login, however busy it is (OWASP ASVS 5.0, 7.3.2)."""
+
+NOTE_AFTER = timedelta(minutes=5)
+"""How stale the time of last use may be before it is written anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A user, and the token or device they come in by."""
+
+    user: User
+    credential: Credential
+
+    @property
+    def actor(self) -> Member:
+        return Member(self.user.id, self.user.role == "admin")
+
+
+def caller_behind(connection: Connection, secret: str, kind: CredentialKind, now: datetime) -> Caller | None:
+    """Who shows this secret; None when it is nobody's, of another kind, ran out, or its user may not come in."""
+    found = credentials.behind(connection, secret)
+    if found is None:
+        return None
+    user, credential = found
+    if not user.enabled or credential.kind is not kind or _ran_out(credential, now):
+        return None
+    return Caller(user, credential)
+
+
+def still(connection: Connection, caller: Caller, now: datetime) -> Caller | None:
+    """The same caller as they stand now, for something that stays open; None when they may not go on."""
+    found = credentials.find(connection, caller.credential.id)
+    if found is None or not found[0].enabled or _ran_out(found[1], now):
+        return None
+    return Caller(*found)
+
+
+def _ran_out(credential: Credential, now: datetime) -> bool:
+    if credential.kind is CredentialKind.TOKEN:
+        return False
+    # A clock that was set back makes nothing live longer: what lies in the future counts as now.
+    idle, age = abs(now - credential.used_at), abs(now - credential.created_at)
+    return idle > DEVICE_IDLE or age > DEVICE_LIFE
