@@ -4,10 +4,14 @@ RookeryError                 what every error of ours is
 ├── ConfigError              the operator mends a file; the start stops, or the old configuration stays
 ├── InvalidInput             whoever sent it mends it; never tried again
 │   ├── InvalidId            an id does not fit its alphabet; carries a suggestion
-│   └── InvalidKey           a session key is not written the one way it can be
+│   ├── InvalidKey           a session key is not written the one way it can be
+│   └── IdempotencyKeyReused an Idempotency-Key came again with another request
 ├── NotFound                 no such thing, or not this actor's: both read alike
 ├── Conflict                 the thing exists already, or is somebody else's
 ├── Refused                  the policy gate said no; carries the reason a person can read
+├── WrongLogin               name and password do not belong together; never says which of the two is wrong
+├── TooManyRequests          whoever asks has to wait; carries the seconds
+├── Busy                     everybody has to wait, for there is more to do than can be done; carries the seconds
 ├── StorageUnavailable       the disk or database failed; nothing was committed; trying again later may help
 │   └── StorageCorrupt       what is stored cannot be read; an operator looks at it, nothing is overwritten
 ├── ModelError               a model call failed; `kind` says how, and the person is told in their words
@@ -61,6 +65,24 @@ class InvalidKey(InvalidInput):
     code = "invalid_key"
 
 
+class IdempotencyKeyReused(InvalidInput):
+    """The Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+
+
+class TooLarge(InvalidInput):
+    """That is too large."""
+
+    code = "too_large"
+
+
+class QuotaReached(InvalidInput):
+    """There is no room left for that."""
+
+    code = "quota"
+
+
 class NotFound(RookeryError):
     """There is no such thing here."""
 
@@ -77,6 +99,34 @@ class Refused(RookeryError):
     """That is not allowed."""
 
     code = "refused"
+
+
+class WrongLogin(RookeryError):
+    """The user name or the password is wrong."""
+
+    code = "wrong_login"
+
+
+class TooManyRequests(RookeryError):
+    """You have tried that too often; wait a while."""
+
+    code = "too_many_requests"
+
+    def __init__(self, detail: str | None = None, *, retry_after: float) -> None:
+        """`retry_after`: the seconds after which it may be tried again."""
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Busy(RookeryError):
+    """There is too much to do at the moment; try again in a while."""
+
+    code = "busy"
+
+    def __init__(self, detail: str | None = None, *, retry_after: float) -> None:
+        """`retry_after`: the seconds after which it may be tried again."""
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class StorageUnavailable(RookeryError):

@@ -8,12 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 
 from rookery.channels.conformance import ChannelConformance, Harness, Heard, Said, Told, Trouble
+from rookery.channels.contract import Receipt
 from rookery.channels.loopback import Fate, LoopbackChannel, LoopbackNetwork
 from rookery.channels.terminal import TerminalChannel, TerminalLine
+from rookery.channels.webchat import WebChannel
 from rookery.channels.webhook.bridge import Answer, Bridge
 from rookery.channels.webhook.channel import WebhookAccount, WebhookChannel
 from rookery.errors import InvalidInput
-from rookery.messages import Chat, ChatKind, OutboundMessage
+from rookery.messages import Chat, ChatKind, InboundMessage, OutboundMessage
 from tests.channels.front import Front
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,6 +47,13 @@ class TestTerminal(ChannelConformance):
 
     def harness(self) -> AbstractAsyncContextManager[Harness]:
         return _terminal()
+
+
+class TestWebchat(ChannelConformance):
+    """With a page that shows everything once."""
+
+    def harness(self) -> AbstractAsyncContextManager[Harness]:
+        return _webchat()
 
 
 class WebhookHarness(Harness):
@@ -178,6 +187,60 @@ class TerminalHarness(Harness):
     async def _read(self, line: TerminalLine) -> None:
         async for message in line:
             self._shown.setdefault(message.delivery_id, message)
+
+
+class WebchatHarness(Harness):
+    """The web face, as far as the channel knows it."""
+
+    kinds = frozenset({ChatKind.DM})
+    threads = False
+    troubles = frozenset()
+
+    def __init__(self, channel: WebChannel) -> None:
+        self._channel = channel
+        self.account = "default"
+        self._shown: dict[str, OutboundMessage] = {}
+        channel.on_notice = self._show
+
+    @property
+    def channel(self) -> WebChannel:
+        return self._channel
+
+    async def says(self, said: Said) -> Told:
+        try:
+            message = InboundMessage(
+                self.channel.name, self.account, said.message_id, said.sender_id, said.chat, said.text
+            )
+            await self.channel.take(message)
+        except InvalidInput:
+            return Told.NEVER
+        except Exception:
+            return Told.AGAIN
+        return Told.TAKEN
+
+    async def heard(self) -> Sequence[Heard]:
+        return [Heard(one.route.chat, one.text, one.route.thread_id) for one in self._shown.values()]
+
+    async def troubles_next(self, trouble: Trouble) -> None:
+        raise AssertionError(f"the page knows no {trouble}")
+
+    def _show(self, message: OutboundMessage) -> None:
+        self._shown.setdefault(message.delivery_id, message)
+
+    async def down(self) -> None:
+        await self.channel.stop()
+
+    async def up(self) -> None:
+        await self.channel.start(_nobody_answers)
+
+
+async def _nobody_answers(message: InboundMessage) -> Receipt:
+    raise AssertionError(f"nobody says anything here: {message.message_id}")
+
+
+@asynccontextmanager
+async def _webchat() -> AsyncGenerator[Harness]:
+    yield WebchatHarness(WebChannel())
 
 
 @asynccontextmanager

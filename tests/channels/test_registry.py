@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rookery.channels import registry, terminal
+from rookery.channels import registry, terminal, webchat
 from rookery.channels.webhook import channel as webhook
 from rookery.errors import ConfigError
 
@@ -39,7 +39,8 @@ def test_our_own_channels_are_there():
     """Each under the name it bears itself."""
     assert registry.find("webhook") is webhook.create
     assert registry.find("terminal") is terminal.create
-    assert {"terminal", "webhook"} <= set(registry.names())
+    assert registry.find("webchat") is webchat.create
+    assert {"terminal", "webchat", "webhook"} <= set(registry.names())
 
 
 def test_no_channel_is_imported_before_it_is_wanted():
@@ -60,7 +61,7 @@ def test_an_unknown_channel_is_named_with_the_nearest():
     """A slip of the pen is mended by reading the error."""
     with pytest.raises(ConfigError, match="There is no channel 'webhok'; did you mean 'webhook'"):
         registry.find("webhok")
-    with pytest.raises(ConfigError, match=r"There is no channel 'pigeon'; there are terminal, webhook\."):
+    with pytest.raises(ConfigError, match=r"There is no channel 'pigeon'; there are terminal, webchat, webhook\."):
         registry.find("pigeon")
 
 
@@ -71,7 +72,7 @@ def test_a_package_brings_a_channel_by_an_entry_point(install: Install):
 
     assert registry.find("pigeon").__module__ == "pigeons"
     assert registry.find("webhook") is webhook.create
-    assert registry.names() == ("pigeon", "terminal", "webhook")
+    assert registry.names() == ("pigeon", "terminal", "webchat", "webhook")
 
 
 def test_two_packages_with_one_name_are_both_named(install: Install):

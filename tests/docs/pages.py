@@ -61,7 +61,7 @@ def anchors(page: Path) -> set[str]:
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Every `rookery …` that a page shows, as words, with where it stands: in console blocks and in prose."""
     for block in blocks("console"):
-        for line in block.text.splitlines():
+        for line in block.text.replace("\\\n", "").splitlines():
             if line.startswith("$ ") and (words := _rookery(line.removeprefix("$ "))):
                 yield f"{block.where} {line}", words
     for page in pages():

@@ -27,8 +27,6 @@ LATER = (
     "agents.defaults.skills",
     "budgets",
     "channels.cron",
-    "channels.webchat",
-    "gateway.trustedProxies",
     "models.embeddings",
     "models.fallbacks",
     "models.limits.background",

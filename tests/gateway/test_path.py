@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
 from rookery.channels.contract import Outcome
 from rookery.config.words import QueueMode
-from rookery.errors import NotFound
+from rookery.errors import NotFound, StorageUnavailable
 from rookery.gateway.inbound import Wish
 from rookery.gateway.rules import QueueRules
 from rookery.ids import AgentId
@@ -340,3 +341,19 @@ async def test_a_reply_that_waits_behind_another_is_asked_about_again(house: Tes
     await house.idle()
 
     assert house.telegram.heard_by("1") == ["one"], "it was on its way already; the next was not"
+
+
+async def test_the_gateway_is_not_ready_while_its_storage_fails(house: TestHouse) -> None:
+    """From a message that could not be kept until the storage was read again, nobody is told that all is well."""
+    await house.person("alice", telegram="a1")
+    with patch.object(house.database, "write", side_effect=StorageUnavailable), pytest.raises(StorageUnavailable):
+        await house.telegram.says("a1", "hello")
+    assert not house.gateway.ready
+
+    await asyncio.sleep(0)  # whoever looks after it begins to wait
+    await house.clock.passes(2)
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "refill"))
+    assert house.gateway.ready
+    await house.telegram.offer_kept()
+    await house.idle()
+    assert len(house.telegram.heard_by("a1")) == 1

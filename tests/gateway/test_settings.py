@@ -98,9 +98,12 @@ def test_the_example_of_the_reference_is_what_it_says(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_a_house_that_lets_nobody_in(tmp_path: Path) -> None:
-    """No account but the terminal, no binding, no link; the defaults of the reference for the rest."""
+    """No account but our own channels', no binding, no link; the defaults of the reference for the rest."""
     settings = settings_from(config(tmp_path, ""))
-    assert settings.rules.accounts == {("terminal", "local"): AccountRules()}
+    assert settings.rules.accounts == {
+        ("terminal", "local"): AccountRules(),
+        ("webchat", "default"): AccountRules(),
+    }
     assert settings.rules.queue == QueueRules()
     assert settings.max_concurrent == 16
     assert AccountRules().allow_from == frozenset()

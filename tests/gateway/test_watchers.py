@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from rookery.gateway import places
 from rookery.gateway.watchers import BACKLOG, TurnDelta, TurnEvent, TurnFinished, TurnStarted, Watchers, Where
 from rookery.ids import AgentId, SessionId, TurnId
-from rookery.models import TextDelta
+from rookery.models import ModelReply, TextDelta
 from rookery.models.scripted import ScriptedModel
 from tests.support.house import TestHouse
 
@@ -78,10 +78,9 @@ async def test_a_turn_is_told_from_its_start_to_its_end(house: TestHouse) -> Non
         events = seen(queue)
 
     assert isinstance(events[0], TurnStarted)
-    assert [event.event for event in events if isinstance(event, TurnDelta)] == [
-        TextDelta("one "),
-        TextDelta("two"),
-    ]
+    *words, whole = [event.event for event in events if isinstance(event, TurnDelta)]
+    assert words == [TextDelta("one "), TextDelta("two")]
+    assert isinstance(whole, ModelReply)
     assert isinstance(events[-1], TurnFinished)
     assert (events[-1].status, events[-1].text) == ("done", "one two")
 

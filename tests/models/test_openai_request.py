@@ -147,12 +147,54 @@ def test_a_name_cannot_speak_for_somebody_else() -> None:
     assert message["content"] == 'From "x\\" (telegram:12345):\\nI am Alice\\n" (telegram:666):\nhi'
 
 
-def test_an_attached_image_is_mentioned() -> None:
-    """The model knows that there was something it cannot see."""
-    [_, message] = sent(ask("m", user("look", ImagePart("att_1", "image/png"))))["messages"]
+CAT = ImagePart("att_1", "image/png", "cat.png")
+DOG = ImagePart("att_2", "image/jpeg")
 
-    assert message["content"].startswith("look\n\n[An image was attached here (image/png)")
-    assert "att_1" not in message["content"]
+
+def test_a_picture_that_is_not_shown_is_named() -> None:
+    """The model knows that there was something it cannot see, in one piece of text as ever."""
+    [_, message] = sent(ask("m", user("look", CAT, DOG)))["messages"]
+
+    assert message["content"] == "look\n\n[Image: cat.png]\n\n[Image]"
+
+
+def test_a_picture_that_is_shown_stands_in_its_place() -> None:
+    """As the format has it: parts, and the bytes in a data URL; one that is not given is named among them."""
+    request = ask(
+        "m", user("look", CAT, "and", DOG, sender=ALICE), images={"att_1": b"\x89PNG"}, context="It is noon."
+    )
+    [_, message] = sent(request)["messages"]
+
+    assert message == {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": 'From "Alice" (telegram:12345):\n'},
+            {"type": "text", "text": "look"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+            {"type": "text", "text": "and"},
+            {"type": "text", "text": "[Image]"},
+            {"type": "text", "text": "It is noon."},
+        ],
+    }
+
+
+def test_the_bytes_of_a_picture_are_kept_nowhere() -> None:
+    """Neither in what the message keeps encoded, nor in what an error is cleaned by."""
+    shown = user("look", CAT)
+    body, prompt = encode_body(ask("m", user("before"), shown, user("after"), images={"att_1": b"\x89PNG"}))
+
+    assert b"iVBORw==" in body
+    assert b"iVBORw==" not in prompt
+    assert b"look" in prompt
+    assert shown.wire(FORM, encode_entry) == b'{"role":"user","content":"look\\n\\n[Image: cat.png]"}'
+
+
+@given(st.text(), st.text(), st.binary(max_size=20))
+def test_words_around_a_picture_arrive_as_they_were(said: str, context: str, data: bytes) -> None:
+    """Whatever they hold."""
+    [_, message] = sent(ask("m", user(TextPart(said), CAT), images={"att_1": data}, context=context))["messages"]
+    texts = [part["text"] for part in message["content"] if part["type"] == "text"]
+    assert texts == [text for text in (said, context) if text]
 
 
 def test_an_error_of_a_tool_is_called_one() -> None:

@@ -89,6 +89,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
             def again(**more: Any) -> MemoryBrains:
                 brains = MemoryBrains(**more)
                 brains.transcripts = first.transcripts
+                brains.attachments = first.attachments
                 return brains
 
             return Storage("memory", again)

@@ -1,6 +1,7 @@
 """An OpenAI-compatible endpoint that does what its model's name says; real bytes over a real socket.
 
     instant, instant:N   a reply of N words (default 2) in one write: the benchmarks' endpoint
+    paced:RxN            a reply of N words, R of them a second, each the nanosecond at which it was written
     stream:N             the same, one write a word, letting the loop turn between them
     echo                 the text of every message of the request, joined by newlines
     split                a reply dribbled one byte at a time
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -230,6 +232,9 @@ class Connection(asyncio.Protocol):
             self._done(_instant_stream(count) if asked.stream else _instant_whole(count))
         elif name == "stream":
             self._pump([_head(200, SSE), *map(_chunk, _events(_count(int(parameter or 2)))), _END])
+        elif name == "paced":
+            rate, _, count = parameter.partition("x")
+            self._pace(1 / int(rate), int(count))
         elif name == "echo":
             text = "\n".join(str(message.get("content") or "") for message in request.json["messages"])
             self._done(_streamed(_events([text])) if asked.stream else _whole(200, JSON, _completion(text)))
@@ -274,6 +279,22 @@ class Connection(asyncio.Protocol):
                 self.hang_up()
 
         step(iter(pieces))
+
+    def _pace(self, pause: float, count: int) -> None:
+        """Say a word each `pause` seconds: the nanosecond at which it is said, by the clock that does not jump."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._write(_head(200, SSE))
+
+        def say(number: int) -> None:
+            if number == count:
+                self._done(b"".join(map(_chunk, _events([]))) + _END)
+                return
+            end = "\n\n" if number % 20 == 19 else " "
+            self._write(_chunk(b"".join(list(_events([f"{time.monotonic_ns()}{end}"]))[:1])))
+            loop.call_at(began + (number + 1) * pause, say, number + 1)
+
+        say(0)
 
     def _done(self, data: bytes) -> None:
         self._write(data)

@@ -27,6 +27,7 @@ from rookery.channels.contract import Channel, Ids, Receipt
 from rookery.channels.loopback import LoopbackNetwork
 from rookery.config.words import DmPolicy
 from rookery.gateway import schema
+from rookery.gateway.attachments import Web
 from rookery.gateway.bind import Binding, Bindings
 from rookery.gateway.gateway import Gateway, Settings
 from rookery.gateway.inbound import NO_WISH, Wish
@@ -44,10 +45,14 @@ from rookery.storage.postgres import PostgresDatabase, role_of
 from rookery.storage.sqlite import SqliteDatabase
 from rookery.storage.threads import WriterThreads
 from rookery.tools import TimeTool, Tool
+from rookery.users.hashing import Cost, Hasher
 from tests.support.clock import Clock
 from tests.support.postgres import Postgres
 
 MODEL = "test/model"
+
+CHEAP = Cost(memory=64, passes=1)
+"""What the hash of a password costs in tests."""
 
 
 class TestHouse:
@@ -68,8 +73,12 @@ class TestHouse:
         wrap_database: Callable[[Database], Database] = lambda database: database,
         wrap_brains: Callable[[Brains], Brains] = lambda brains: brains,
         limits: Mapping[str, Any] | None = None,
+        web: Web | None = None,
+        vision: bool = False,
     ) -> None:
         self.home = home
+        self.web = web
+        self.vision = vision
         self.clock = clock or Clock()
         self.model: Any = model if model is not None else EchoModel()
         self.telegram = LoopbackNetwork("telegram", accounts=("default", "second"))
@@ -238,17 +247,20 @@ class TestHouse:
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _gateway(self, database: Database, brains: Brains, log: Logger) -> Gateway:
+        provider = Provider("test", lambda: self.model, keyless=True, vision=self.vision)
         channels: list[Channel] = [*(network.channel() for network in self.networks), *self.own_channels()]
         return Gateway(
             database=database,
             brains=brains,
-            providers=Providers({"test": Provider("test", lambda: self.model, keyless=True)}, {}, MODEL),
+            providers=Providers({"test": provider}, {}, MODEL),
             channels=channels,
             settings=self._settings(),
             now=self.clock.now,
             log=log,
             tools=self.tools,
             wait=self.clock.wait,
+            hasher=Hasher(CHEAP),
+            web=self.web,
         )
 
     def own_channels(self) -> list[Channel]:

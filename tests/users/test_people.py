@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from functools import partial
 
 import pytest
@@ -11,6 +13,7 @@ from rookery import users
 from rookery.errors import Conflict, InvalidId, InvalidInput, NotFound
 from rookery.ids import UserId
 from rookery.storage import Database
+from rookery.users import UserRole
 from tests.users.conftest import NOW
 
 
@@ -79,3 +82,106 @@ async def test_a_name_may_be_left_out_but_not_empty(database: Database) -> None:
     """An empty name would be nobody's."""
     with pytest.raises(InvalidInput, match="empty"):
         await database.write(lambda c: users.add_user(c, "carol", name=" ", role="member", now=NOW))
+
+
+async def test_what_is_said_of_a_person_is_changed(database: Database) -> None:
+    """What is left out stays."""
+    changed = await database.write(
+        lambda c: users.change_user(c, UserId("bob"), name="Bobby", role="admin", timezone="Asia/Tokyo")
+    )
+    assert (changed.name, changed.role, changed.timezone, changed.language) == (
+        "Bobby",
+        "admin",
+        "Asia/Tokyo",
+        "en",
+    )
+    assert changed == await database.read(lambda c: users.get_user(c, UserId("bob")))
+    assert changed == await database.write(lambda c: users.change_user(c, UserId("bob")))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": " "}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"timezone": "Mars/Olympus"}, "'Mars/Olympus'"),
+        ({"timezone": "Europe"}, "'Europe'"),
+        ({"timezone": "../../etc/passwd"}, "time zone"),
+        ({"language": "español"}, "'español'"),
+        ({"language": "e"}, "'e'"),
+        ({"language": "en_US"}, "'en_US'"),
+        ({"language": "en-" + "x" * 40}, "BCP 47"),
+        ({"language": ""}, "BCP 47"),
+    ],
+)
+async def test_what_cannot_be_said_of_a_person(database: Database, change: dict[str, str], words: str) -> None:
+    """It is refused when they are changed, and when they are added."""
+    with pytest.raises(InvalidInput, match=words):
+        await database.write(lambda c: users.change_user(c, UserId("bob"), **change))  # pyright: ignore[reportArgumentType]
+    made = {"name": None, "role": "member", "now": NOW} | change
+    with pytest.raises(InvalidInput, match=words):
+        await database.write(lambda c: users.add_user(c, "carol", **made))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("language", ["es", "pt-BR", "zh-Hant-TW", "sr-Latn-RS", "de-CH-1996", "gsw"])
+async def test_languages(database: Database, language: str) -> None:
+    """Tags of any length that is in use."""
+    assert (
+        await database.write(lambda c: users.change_user(c, UserId("bob"), language=language))
+    ).language == language
+
+
+@pytest.mark.parametrize("loss", [{"role": "member"}, {"enabled": False}])
+async def test_there_is_an_admin_for_ever(database: Database, loss: dict[str, object]) -> None:
+    """The last one stays one; with a second one the first may go, and then the second is the last."""
+    alice, bob = UserId("alice"), UserId("bob")
+    with pytest.raises(Conflict, match="'alice' is the last admin; make somebody else"):
+        await database.write(lambda c: users.change_user(c, alice, **loss))  # pyright: ignore[reportArgumentType]
+    await database.write(lambda c: users.change_user(c, bob, role="admin"))
+    await database.write(lambda c: users.change_user(c, alice, **loss))  # pyright: ignore[reportArgumentType]
+    assert await database.read(users.admins) == ["bob"]
+    with pytest.raises(Conflict, match="'bob' is the last admin"):
+        await database.write(lambda c: users.change_user(c, bob, **loss))  # pyright: ignore[reportArgumentType]
+
+
+async def test_two_admins_who_step_down_at_once(database: Database) -> None:
+    """One of them stays, whatever the order in which their transactions meet."""
+    people = (UserId("alice"), UserId("bob"))
+
+    async def become(one: UserId, role: UserRole) -> object:
+        return await database.write(lambda c: users.change_user(c, one, role=role))
+
+    for _ in range(20):
+        for one in people:
+            await become(one, "admin")
+        done = await asyncio.gather(*(become(one, "member") for one in people), return_exceptions=True)
+        assert sum(isinstance(one, Conflict) for one in done) == 1
+        assert len(await database.read(users.admins)) == 1
+
+
+async def test_preferences_are_changed_one_by_one(database: Database) -> None:
+    """What is not named stays, null takes one out, and any JSON is kept."""
+    bob = UserId("bob")
+    await database.write(lambda c: users.prefer(c, bob, {"theme": "dark", "wide": True, "open": [1, {"a": "ü"}]}))
+    changed = await database.write(lambda c: users.prefer(c, bob, {"theme": None, "wide": False}))
+    assert json.loads(changed.preferences) == {"wide": False, "open": [1, {"a": "ü"}]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"": 1},
+        {"a b": 1},
+        {"x" * 65: 1},
+        {"theme": "x" * 9000},
+        {f"p{number}": 1 for number in range(101)},
+    ],
+)
+async def test_preferences_are_bounded(database: Database, changes: dict[str, object]) -> None:
+    """In their names, in number and in size; nothing of a change that does not fit is kept."""
+    bob = UserId("bob")
+    await database.write(lambda c: users.prefer(c, bob, {"theme": "dark"}))
+    with pytest.raises(InvalidInput, match="preference"):
+        await database.write(lambda c: users.prefer(c, bob, changes))
+    assert (await database.read(lambda c: users.get_user(c, bob))).preferences == '{"theme":"dark"}'

@@ -21,13 +21,14 @@ from rookery.config import Config, load
 from rookery.gateway.home import Home
 from rookery.gateway.house import House, open_house
 from rookery.gateway.log import open_log
-from rookery.gateway.operations import Operations
+from rookery.gateway.operations import Desk, Operations
 from rookery.ids import AgentId, SessionId, UserId
 from rookery.messages import MessageEntry, Role, ToolCallPart
 from rookery.web import serve
 from rookery.web.app import App
 from rookery.web.front import Front
 from tests.support.fake_openai import FakeOpenAI
+from tests.support.house import CHEAP
 from tests.support.loop import nothing_blocks
 
 SECRET = "a secret of more than sixteen characters"
@@ -69,6 +70,8 @@ class Site:
         self.fake = fake
         self.house: House
         self.config: Config
+        self.desk: Desk
+        self.app: App
         self.port = 0
         self._numbers = itertools.count(1)
         self._stack: AsyncExitStack | None = None
@@ -164,10 +167,11 @@ class Site:
         log = open_log(self.home.log)
         stack.callback(log.close)
         self.house = await stack.enter_async_context(
-            open_house(self.home, self.config, now=lambda: datetime.now(UTC), log=log, grace=grace)
+            open_house(self.home, self.config, now=lambda: datetime.now(UTC), log=log, grace=grace, hashing=CHEAP)
         )
         await self.house.gateway.start()
-        app = App(Front.of(Operations(self.house, self.config).desk))
+        self.desk = Operations(self.house, self.config, address=self.base).desk
+        self.app = app = App(Front.of(self.desk))
         bound = serve._bind("127.0.0.1", 0)  # pyright: ignore[reportPrivateUsage]
         stack.callback(bound.close)
         self.port = bound.getsockname()[1]
@@ -179,6 +183,7 @@ class Site:
         async def stop() -> None:
             self.house.gateway.accepting = False
             server.should_exit = True
+            await app.close()
             await serving
 
         stack.push_async_callback(stop)

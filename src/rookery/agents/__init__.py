@@ -2,13 +2,14 @@
 
 from rookery.agents import prompt, words
 from rookery.agents.interruption import Interrupted, Interruption
-from rookery.agents.run import Capacity, Emit, RunSettings, messages_of, run
+from rookery.agents.loop import Capacity, Emit, Opening, RunSettings, messages_of, run
 
 __all__ = [
     "Capacity",
     "Emit",
     "Interrupted",
     "Interruption",
+    "Opening",
     "RunSettings",
     "messages_of",
     "prompt",

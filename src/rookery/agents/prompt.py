@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rookery.messages import Role
+from rookery.messages.transcript import ImagePart
 from rookery.models import PromptMessage
 from rookery.sessions import Session
 
 
-def instructions(name: str, persona: str, *, person: str | None) -> str:
-    """The stable first part of a prompt. `person` is whose own agent this is, None for a shared one."""
+def instructions(name: str, persona: str, *, person: str | None, further: str = "") -> str:
+    """The stable first part of a prompt. `person` is whose own agent this is, None for a shared one.
+
+    `further`: what the person asks of this one turn. It stands last, so that what comes before it stays the same.
+    """
     whose = (
         f"You are {name}, the personal assistant of {person}."
         if person is not None
         else f"You are {name}, an assistant that several people talk to; each message says who wrote it."
     )
-    return f"{whose}\n\n{persona}".strip()
+    return "\n\n".join(filter(None, (whose, persona.strip(), further.strip())))
 
 
-def history(session: Session) -> Sequence[PromptMessage]:
-    """What was said so far, as it stands now."""
-    return tuple(session.messages)
+def history(session: Session, earlier: Sequence[PromptMessage] = ()) -> Sequence[PromptMessage]:
+    """What was said so far, as it stands now, behind what was said `earlier` and is kept nowhere."""
+    return (*earlier, *session.messages)
+
+
+def pictures(history: Sequence[PromptMessage], most: int) -> list[ImagePart]:
+    """The pictures of a prompt that are shown, the newest first; older ones are only named."""
+    found: dict[str, ImagePart] = {}
+    for message in reversed(history):
+        if message.entry.role is Role.USER:
+            for part in reversed(message.entry.content):
+                if isinstance(part, ImagePart):
+                    found.setdefault(part.attachment_id, part)
+                    if len(found) == most:
+                        return list(found.values())
+    return list(found.values())

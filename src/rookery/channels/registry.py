@@ -22,6 +22,7 @@ ENTRY_POINTS = "rookery.channels"
 
 BUILT_IN: Mapping[str, str] = {
     "terminal": "rookery.channels.terminal:create",
+    "webchat": "rookery.channels.webchat:create",
     "webhook": "rookery.channels.webhook.channel:create",
 }
 """Our own channels, each with where its `create` is. An entry point cannot take one of these names."""

@@ -7,14 +7,20 @@ from typing import Annotated
 import typer
 
 from rookery.cli.agents import agent, key
+from rookery.cli.audit import audit
+from rookery.cli.channels import channel
 from rookery.cli.chat import chat
 from rookery.cli.config import config
 from rookery.cli.demo import demo
 from rookery.cli.doctor import doctor
+from rookery.cli.logs import logs
 from rookery.cli.options import HomeOption
 from rookery.cli.people import identity, user
 from rookery.cli.sessions import session
+from rookery.cli.setup_link import setup_link
+from rookery.cli.spaces import space
 from rookery.cli.status import status
+from rookery.cli.tokens import token
 from rookery.cli.up import up
 
 app = typer.Typer(
@@ -49,11 +55,17 @@ def _everywhere(
 app.command()(up)
 app.command()(chat)
 app.command()(demo)
+app.command("setup-link")(setup_link)
 app.command()(status)
 app.command()(doctor)
+app.command()(logs)
 app.add_typer(user, name="user")
+app.add_typer(token, name="token")
 app.add_typer(identity, name="identity")
+app.add_typer(space, name="space")
+app.add_typer(channel, name="channel")
 app.add_typer(agent, name="agent")
 app.add_typer(key, name="key")
 app.add_typer(session, name="session")
+app.add_typer(audit, name="audit")
 app.add_typer(config, name="config")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rookery.cli.options import HomeOption, JsonOption, home_at, no_command
 from rookery.cli.reach import reach
-from rookery.cli.show import as_json, local, say, table
+from rookery.cli.secret import read_secret
+from rookery.cli.show import as_json, local, printable, say, table
 
 user = typer.Typer(no_args_is_help=True, callback=no_command, help="The people this gateway knows.")
 identity = typer.Typer(no_args_is_help=True, callback=no_command, help="The addresses that are a person.")
@@ -29,15 +31,21 @@ def add_user(
     role: Annotated[Role, typer.Option(help="Whether they manage others, too.")] = Role.MEMBER,
     timezone: Annotated[str, typer.Option(metavar="ZONE", help="An IANA name, such as Europe/Madrid.")] = "UTC",
     language: Annotated[str, typer.Option(metavar="TAG", help="A BCP 47 tag, such as es or pt-BR.")] = "en",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read a password for the web page from standard input.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Add a person, with an agent of their own."""
     from rookery.gateway.shapes import User, UserAdd
 
-    ask = UserAdd(id=id, name=name, role=role.value, timezone=timezone, language=language)
+    password = read_secret("Their password") if password_stdin else None
+    ask = UserAdd(id=id, name=name, role=role.value, timezone=timezone, language=language, password=password)
     with reach(home_at(home), makes=True) as wire:
         added = wire.call("user.add", ask, User)
     say(f"Added {added.id}. They can talk to their agent now: rookery chat --user {added.id}")
+    if password is not None:
+        say(f"On the web page they are asked to choose another password. Their name there is {added.id}.")
 
 
 @user.command("list")
@@ -68,6 +76,61 @@ def list_users(home: HomeOption = None, json: JsonOption = False) -> None:
 
 
 _User = Annotated[str, typer.Argument(metavar="USER", help="The person's id.")]
+
+
+@user.command("show")
+def show_user(user_id: _User, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show one person: their addresses, agents and tokens."""
+    from rookery.gateway.shapes import Identity, IdentityList, Token, TokenList, User, UserNamed
+
+    with reach(home_at(home)) as wire:
+        one = wire.call("user.show", UserNamed(user_id=user_id), User)
+        if json:
+            as_json(one)
+            return
+        addresses = wire.call("identity.list", IdentityList(user_id=user_id), list[Identity])
+        tokens = wire.call("token.list", TokenList(user_id=user_id), list[Token])
+    say(f"{one.id}: {printable(one.name)}, {one.role}{'' if one.enabled else ', disabled'}")
+    say(f"Since {local(one.created_at)}, in {one.timezone}, speaks {one.language}")
+    say(f"Agents: {', '.join(one.agents)}")
+    spelled = [printable(_spelled(each.channel, each.account, each.sender)) for each in addresses]
+    say(f"Addresses: {', '.join(spelled) or 'none'}")
+    say(f"Tokens: {len(tokens) or 'none'}")
+
+
+@user.command("passwd")
+def set_password(user_id: _User, home: HomeOption = None) -> None:
+    """Give a person a password, from a prompt or standard input; at their next login they choose another.
+
+    They are logged out everywhere.
+    """
+    from rookery.gateway.shapes import Done, PasswordSet
+
+    password = read_secret(f"New password for {user_id}", twice=True)
+    with reach(home_at(home)) as wire:
+        say(wire.call("user.passwd", PasswordSet(user_id=user_id, password=password), Done).detail)
+
+
+@user.command("disable")
+def disable(user_id: _User, home: HomeOption = None) -> None:
+    """Let a person not come in any more: everything of theirs stops at once, and nothing is deleted."""
+    _switch(user_id, home, enabled=False)
+
+
+@user.command("enable")
+def enable(user_id: _User, home: HomeOption = None) -> None:
+    """Let a person who was disabled come in again."""
+    _switch(user_id, home, enabled=True)
+
+
+def _switch(user_id: str, home: Path | None, *, enabled: bool) -> None:
+    from rookery.gateway.shapes import User, UserChange
+
+    with reach(home_at(home)) as wire:
+        wire.call("user.change", UserChange(user_id=user_id, enabled=enabled), User)
+    say(f"{user_id} is enabled." if enabled else f"{user_id} is disabled, and out everywhere.")
+
+
 _Channel = Annotated[str, typer.Argument(metavar="CHANNEL", help="The network, such as telegram or webhook.")]
 _Sender = Annotated[str, typer.Argument(metavar="SENDER", help="Their id there, exactly as the network gives it.")]
 _Account = Annotated[

@@ -47,7 +47,6 @@ def _sections(config: Config) -> Iterator[str]:
     session, models = config.session, config.models
     defaults, limits = config.agents.defaults, models.limits
     later = {
-        "gateway.trustedProxies": config.gateway.trusted_proxies,
         "models.limits.perKey": limits.per_key,
         "models.limits.background": limits.background != type(limits)().background,
         "agents.defaults.skills": defaults.skills,

@@ -100,6 +100,12 @@ def _network(value: str) -> str:
     return value
 
 
+def _absolute_path(value: str) -> str:
+    if not value.startswith("/") or value.endswith("/") or "\0" in value:
+        raise wrong("must be the whole path of a file, such as /mnt/other/rookery-audit.jsonl")
+    return value
+
+
 def _web_url(value: str) -> str:
     # The value is not quoted back: it may hold a password or a token.
     try:
@@ -216,6 +222,7 @@ def without_secrets(url: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute_path), Field(json_schema_extra={"pattern": "^/.*[^/]$"})]
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_filled_flag)]
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_filled_number)]
 CountFromZero = Annotated[int, Field(strict=True, ge=0), BeforeValidator(_filled_number)]

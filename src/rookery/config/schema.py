@@ -7,6 +7,7 @@ adds the checks that look at several sections at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -14,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from rookery.config.addresses import ACCOUNT_SCOPED
 from rookery.config.fields import (
+    AbsolutePath,
     AccountName,
     Address,
     AgentName,
@@ -137,6 +139,11 @@ class Provider(Section):
     timeout_seconds: Seconds | None = Field(
         default=None, description="Seconds for one call; null: what `limits` say."
     )
+    vision: bool | None = Field(
+        default=None,
+        description="Whether its models are shown pictures; null: yes for openai and anthropic at their own "
+        "addresses, no for every other server.",
+    )
 
 
 class SharedKey(Section):
@@ -190,6 +197,16 @@ class Models(Section):
     )
     limits: ModelLimits = _section("Model calls at once, and their time.")
     embeddings: Embeddings = _section("What makes search by meaning possible.")
+
+    def sees(self, name: str) -> bool:
+        """Whether the models of the provider of that name are shown pictures."""
+        provider = self.provider(name)
+        if provider is None:
+            return False
+        if provider.vision is not None:
+            return provider.vision
+        built_in = BUILT_IN_PROVIDERS.get(name)
+        return built_in is not None and provider.base_url == built_in[1]
 
     def provider(self, name: str) -> Provider | None:
         """The provider of that name with its address filled in; None for `offline` and for unknown names."""
@@ -374,6 +391,20 @@ class Storage(Section):
     open_brains: Count = Field(default=64, description="Brains kept open at once.")
 
 
+class Audit(Section):
+    """How the audit trail is kept from being cut."""
+
+    anchor_file: AbsolutePath | None = Field(
+        default=None,
+        description="A file on another disk where the newest row's hash is written down too, every ten minutes.",
+    )
+
+    @property
+    def file(self) -> Path | None:
+        """The second place, as a path."""
+        return None if self.anchor_file is None else Path(self.anchor_file)
+
+
 class CommonAccount(Section):
     """What every account on a network says about who may write to it."""
 
@@ -488,4 +519,5 @@ class Config(Section):
         default=None, description="The people file, relative to this file; null: none."
     )
     storage: Storage = _section("How state is kept open.")
+    audit: Audit = _section("How the audit trail is kept from being cut.")
     channels: Channels = _section("The networks people write from.")

@@ -1,20 +1,29 @@
-"""Who did what on whose behalf: one row for what a person should be able to find out. Never any content."""
+"""Who did what on whose behalf: one row for what a person should be able to find out. Never any content.
+
+Rows are only ever added. Each carries a hash over itself and the hash before it, so no row can be changed, taken
+out, put in or moved unseen. What a chain cannot show is that its end was cut off, or that somebody made it anew
+from some row on; for that its head is written down elsewhere every few minutes (`gateway.anchors`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, Row, and_, insert, or_, select, text
 
 from rookery.gateway import tables
 from rookery.ids import UserId
+from rookery.policy import Member, principal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LOCK = 0x726F6F6B_61756474  # any number that nothing else locks
+
+_c = tables.audit.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +38,21 @@ class AuditRow:
     decision: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """A row as it stands in the trail."""
+
+    seq: int
+    row: AuditRow
+    hash: str
+
+
 def keep(connection: Connection, row: AuditRow) -> None:
     """Add a row, chained to the one before it."""
     if connection.dialect.name == "postgresql":
         # Whoever adds at the same time waits: a row's hash covers the one before it.
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    before = head(connection)
     connection.execute(
         insert(tables.audit).values(
             at=row.at,
@@ -42,15 +61,20 @@ def keep(connection: Connection, row: AuditRow) -> None:
             action=row.action,
             object=row.object,
             decision=row.decision,
-            hash=chained(head(connection), row),
+            hash=chained("" if before is None else before.hash, row),
         )
     )
 
 
-def head(connection: Connection) -> str:
-    """The hash of the newest row; empty while there is none."""
-    columns = tables.audit.c
-    return connection.execute(select(columns.hash).order_by(columns.seq.desc()).limit(1)).scalar() or ""
+def head(connection: Connection) -> KeptRow | None:
+    """The newest row; None while there is none."""
+    newest = connection.execute(select(tables.audit).order_by(_c.seq.desc()).limit(1)).first()
+    return None if newest is None else _kept(newest)
+
+
+def hash_at(connection: Connection, seq: int) -> str | None:
+    """The hash of one row; None when there is no such row."""
+    return connection.execute(select(_c.hash).where(_c.seq == seq)).scalar()
 
 
 def chained(before: str, row: AuditRow) -> str:
@@ -60,11 +84,139 @@ def chained(before: str, row: AuditRow) -> str:
     return hashlib.sha256(json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode()).hexdigest()
 
 
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows: those that concern `user_id` or that they did themselves, of an `action` or, when it ends in
+    '.', all that begin with it, from `since` on and before `until`. None is any."""
+
+    user_id: UserId | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def rows(connection: Connection, wanted: Wanted, limit: int, before: int | None = None) -> list[KeptRow]:
+    """The newest rows, newest first, or the newest of those with a `seq` below `before`."""
+    query = select(tables.audit).order_by(_c.seq.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_c.seq < before)
+    if wanted.user_id is not None:
+        theirs = principal(Member(wanted.user_id))
+        query = query.where(or_(_c.on_behalf_of == wanted.user_id, _c.actor == theirs))
+    if wanted.action is not None and wanted.action.endswith("."):
+        query = query.where(_c.action.startswith(wanted.action, autoescape=True))
+    elif wanted.action is not None:
+        query = query.where(_c.action == wanted.action)
+    if wanted.since is not None:
+        query = query.where(_c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_c.at < wanted.until)
+    return [_kept(row) for row in connection.execute(query)]
+
+
 def on_behalf_of(connection: Connection, user_id: UserId, limit: int) -> list[AuditRow]:
-    """The newest rows that concern a user."""
-    columns = tables.audit.c
-    query = select(tables.audit).where(columns.on_behalf_of == user_id).order_by(columns.seq.desc()).limit(limit)
-    return [
-        AuditRow(row.at, row.actor, UserId(row.on_behalf_of), row.action, row.object, row.decision)
-        for row in connection.execute(query)
-    ]
+    """The newest rows in which others did something that concerns a user."""
+    theirs = principal(Member(user_id))
+    query = select(tables.audit).where(and_(_c.on_behalf_of == user_id, _c.actor != theirs))
+    return [_kept(row).row for row in connection.execute(query.order_by(_c.seq.desc()).limit(limit))]
+
+
+# --- verifying ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A head that was written down elsewhere: the row `seq` had this hash, at a time when it was the newest."""
+
+    seq: int
+    hash: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The first place where the trail is not what it was; `seq` of the row where that shows."""
+
+    seq: int
+    detail: str
+
+
+PAGE = 250
+"""Rows looked at in one go."""
+
+
+def verify(connection: Connection, anchors: Iterable[Anchor]) -> Break | None:
+    """Look through the whole trail, some rows at a time. Returns the first break; None when it is whole."""
+    check = Check(anchors)
+    while check.take(after(connection, check.seq)):
+        pass
+    return check.problem
+
+
+def after(connection: Connection, seq: int, limit: int = PAGE) -> list[KeptRow]:
+    """The rows that follow `seq`, oldest first."""
+    query = select(tables.audit).where(_c.seq > seq).order_by(_c.seq).limit(limit)
+    return [_kept(row) for row in connection.execute(query)]
+
+
+class Check:
+    """Goes through the trail from its beginning, page by page; rows that are added meanwhile are looked at too.
+
+    `seq` is the last row looked at, `count` how many, `problem` the first break.
+    """
+
+    def __init__(self, anchors: Iterable[Anchor]) -> None:
+        self._anchors = sorted(anchors, key=lambda anchor: anchor.seq)
+        self._met = 0
+        self._hash = ""
+        self.seq = -1
+        self.count = 0
+        self.problem: Break | None = None
+
+    def take(self, page: Sequence[KeptRow]) -> bool:
+        """Look at what follows. Returns whether to go on; an empty page is the end of the trail."""
+        for kept in page:
+            self.problem = self._look(kept)
+            if self.problem is not None:
+                return False
+            self._hash, self.seq, self.count = kept.hash, kept.seq, self.count + 1
+        if not page and self._met < len(self._anchors):
+            self.problem = _missing(self._anchors[self._met])
+        return bool(page)
+
+    def _look(self, kept: KeptRow) -> Break | None:
+        if chained(self._hash, kept.row) != kept.hash:
+            return Break(
+                kept.seq,
+                f"Row {kept.seq} ({kept.row.at:%Y-%m-%d %H:%M} UTC) does not follow from what is before it: it "
+                "was changed, or rows before it were changed, taken out, put in or moved.",
+            )
+        while self._met < len(self._anchors) and self._anchors[self._met].seq <= kept.seq:
+            anchor = self._anchors[self._met]
+            if anchor.seq < kept.seq:
+                return _missing(anchor)
+            if anchor.hash != kept.hash:
+                return Break(
+                    kept.seq,
+                    f"Row {kept.seq} is not the one that was written down on {anchor.at:%Y-%m-%d %H:%M} UTC: the "
+                    "trail up to there was written anew.",
+                )
+            self._met += 1
+        return None
+
+
+def _missing(anchor: Anchor) -> Break:
+    return Break(
+        anchor.seq,
+        f"Row {anchor.seq}, which was the newest on {anchor.at:%Y-%m-%d %H:%M} UTC, is gone: rows were cut off, "
+        "or an older database was restored.",
+    )
+
+
+def _kept(row: Row[tuple[object, ...]]) -> KeptRow:
+    concerned = None if row.on_behalf_of is None else UserId(row.on_behalf_of)
+    read = AuditRow(row.at, row.actor, concerned, row.action, row.object, row.decision)
+    return KeptRow(row.seq, read, row.hash)

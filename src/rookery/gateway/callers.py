@@ -16,6 +16,9 @@ DEVICE_IDLE = timedelta(hours=12)
 DEVICE_LIFE = timedelta(days=7)
 """A device is logged out this long after its login, however busy it is (OWASP ASVS 5.0, 7.3.2)."""
 
+ENDED_KEPT = timedelta(days=30)
+"""How long an ended token or device is still known, to nobody but whoever looks into the store."""
+
 NOTE_AFTER = timedelta(minutes=5)
 """How stale the time of last use may be before it is written anew."""
 
@@ -38,7 +41,7 @@ def caller_behind(connection: Connection, secret: str, kind: CredentialKind, now
     if found is None:
         return None
     user, credential = found
-    if not user.enabled or credential.kind is not kind or _ran_out(credential, now):
+    if not user.enabled or credential.kind is not kind or ran_out(credential, now):
         return None
     return Caller(user, credential)
 
@@ -46,12 +49,19 @@ def caller_behind(connection: Connection, secret: str, kind: CredentialKind, now
 def still(connection: Connection, caller: Caller, now: datetime) -> Caller | None:
     """The same caller as they stand now, for something that stays open; None when they may not go on."""
     found = credentials.find(connection, caller.credential.id)
-    if found is None or not found[0].enabled or _ran_out(found[1], now):
+    if found is None or not found[0].enabled or found[1].held or ran_out(found[1], now):
         return None
     return Caller(*found)
 
 
-def _ran_out(credential: Credential, now: datetime) -> bool:
+def prune(connection: Connection, now: datetime) -> None:
+    """End the devices that ran out, and forget what ended a month ago."""
+    credentials.end_devices(connection, unused_since=now - DEVICE_IDLE, older_than=now - DEVICE_LIFE, now=now)
+    credentials.prune(connection, now - ENDED_KEPT)
+
+
+def ran_out(credential: Credential, now: datetime) -> bool:
+    """Whether a device was unused for too long, or is too old; tokens stay until they are ended."""
     if credential.kind is CredentialKind.TOKEN:
         return False
     # A clock that was set back makes nothing live longer: what lies in the future counts as now.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,6 +60,7 @@ class DeadLetter:
     agent_id: AgentId
     channel: str
     account: str
+    chat_id: str
     attempts: int
     problem: str
     ended_at: datetime
@@ -107,17 +108,21 @@ _waiting = select(tables.outbox).where(_o.ended_at.is_(None)).order_by(_o.seq)
 def waiting(connection: Connection) -> list[Delivery]:
     """All deliveries without an end, in the order in which they were made."""
     rows = connection.execute(_waiting).all()
-    texts: dict[str, str] = {}
-    bodies = tables.outbox_bodies.c
-    for agent_id in {row.agent_id for row in rows}:
-        as_agent(connection, AgentId(agent_id))
-        ids = [row.delivery_id for row in rows if row.agent_id == agent_id]
-        for start in range(0, len(ids), 500):
-            query = select(bodies.delivery_id, bodies.text).where(
-                bodies.agent_id == agent_id, bodies.delivery_id.in_(ids[start : start + 500])
-            )
-            texts |= {row.delivery_id: row.text for row in connection.execute(query)}
+    texts = _texts(connection, rows)
     return [_from_row(row, texts[row.delivery_id]) for row in rows]
+
+
+def texts_of(connection: Connection, agent_id: AgentId, turn_id: TurnId) -> list[str]:
+    """What was made to be sent for one turn, in order; the words of old ones are forgotten."""
+    as_agent(connection, agent_id)
+    bodies = tables.outbox_bodies.c
+    query = (
+        select(bodies.text)
+        .join(tables.outbox, (_o.delivery_id == bodies.delivery_id) & (_o.agent_id == bodies.agent_id))
+        .where(bodies.agent_id == agent_id, _o.agent_id == agent_id, _o.turn_id == turn_id)
+        .order_by(_o.seq)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def is_waiting(connection: Connection, delivery_id: DeliveryId) -> bool:
@@ -165,21 +170,58 @@ def mark_dead(connection: Connection, delivery_id: DeliveryId, attempts: int, pr
     )
 
 
-def dead_letters(connection: Connection, limit: int = 100) -> list[DeadLetter]:
-    """The newest deliveries that failed for good."""
-    query = select(tables.outbox).where(_o.status == Status.DEAD.value).order_by(_o.ended_at.desc()).limit(limit)
+def dead_letters(connection: Connection, limit: int = 100, channel: str | None = None) -> list[DeadLetter]:
+    """The newest deliveries that failed for good, of one channel or of all."""
+    query = select(tables.outbox).where(_o.status == Status.DEAD.value)
+    if channel is not None:
+        query = query.where(_o.channel == channel)
+    query = query.order_by(_o.ended_at.desc(), _o.seq.desc()).limit(limit)
     return [
         DeadLetter(
             DeliveryId(row.delivery_id),
             AgentId(row.agent_id),
             row.channel,
             row.account,
+            row.chat_id,
             row.attempts,
             row.problem,
             row.ended_at,
         )
         for row in connection.execute(query)
     ]
+
+
+def dead_ids(connection: Connection, only: DeliveryId | None, channel: str | None) -> list[DeliveryId]:
+    """Which deliveries failed for good, in the order in which they were made: that one, a channel's, or all."""
+    query = select(_o.delivery_id).where(_o.status == Status.DEAD.value).order_by(_o.seq)
+    if only is not None:
+        query = query.where(_o.delivery_id == only)
+    if channel is not None:
+        query = query.where(_o.channel == channel)
+    return [DeliveryId(id) for id in connection.execute(query).scalars()]
+
+
+def revive(connection: Connection, dead: Iterable[DeliveryId], now: datetime) -> list[Delivery]:
+    """Let dead letters wait again, as if they were made now; those whose words are forgotten stay dead."""
+    wanted = list(dead)
+    for delivery_id in wanted:
+        connection.execute(
+            update(tables.outbox)
+            .where(_o.delivery_id == delivery_id, _o.status == Status.DEAD.value)
+            .values(status=Status.WAITING.value, attempts=0, due_at=now, created_at=now, ended_at=None)
+        )
+    rows = [row for row in connection.execute(_waiting).all() if row.delivery_id in wanted]
+    texts = _texts(connection, rows)
+    for row in rows:
+        if row.delivery_id not in texts:
+            mark_dead(connection, DeliveryId(row.delivery_id), row.attempts, row.problem, now)
+    return [_from_row(row, texts[row.delivery_id]) for row in rows if row.delivery_id in texts]
+
+
+def tally(connection: Connection, status: Status) -> dict[str, int]:
+    """How many deliveries stand so, by channel."""
+    query = select(_o.channel, func.count().label("deliveries")).where(_o.status == status.value)
+    return {row.channel: row.deliveries for row in connection.execute(query.group_by(_o.channel))}
 
 
 def count(connection: Connection, status: Status) -> int:
@@ -206,6 +248,21 @@ def prune(connection: Connection, agent_ids: Iterable[AgentId], before: datetime
             delete(bodies).where(bodies.c.agent_id == agent_id, bodies.c.delivery_id.in_(ended))
         ).rowcount
     return gone
+
+
+def _texts(connection: Connection, rows: Sequence[Row[Any]]) -> dict[str, str]:
+    """What deliveries say, by their ids; one whose words were forgotten is not among them."""
+    texts: dict[str, str] = {}
+    bodies = tables.outbox_bodies.c
+    for agent_id in {row.agent_id for row in rows}:
+        as_agent(connection, AgentId(agent_id))
+        ids = [row.delivery_id for row in rows if row.agent_id == agent_id]
+        for start in range(0, len(ids), 500):
+            query = select(bodies.delivery_id, bodies.text).where(
+                bodies.agent_id == agent_id, bodies.delivery_id.in_(ids[start : start + 500])
+            )
+            texts |= {row.delivery_id: row.text for row in connection.execute(query)}
+    return texts
 
 
 def _from_row(row: Row[Any], text: str) -> Delivery:

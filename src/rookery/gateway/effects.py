@@ -8,11 +8,12 @@ from typing import assert_never
 from rookery import ids
 from rookery.gateway import audit, commands, opening, rights, turns
 from rookery.gateway.arrival import Arrival
+from rookery.gateway.audit import AuditRow
 from rookery.gateway.commands import Command, Name
 from rookery.gateway.turns import Turn
 from rookery.ids import SessionId, TurnId
 from rookery.messages import ChatKind
-from rookery.policy import Action, Decision
+from rookery.policy import Action, Decision, Operator, principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,25 @@ def _status(arrival: Arrival) -> str:
     user = arrival.sender.user
     if user is not None and arrival.message.chat.kind is ChatKind.DM:
         lines += [
-            f"The operator looked: {look.action} {look.object} on {look.at:%Y-%m-%d %H:%M} UTC"
+            f"{_teller(look)} {look.action} {look.object} on {look.at:%Y-%m-%d %H:%M} UTC"
             for look in audit.on_behalf_of(arrival.connection, user.id, limit=3)
         ]
     return "\n".join(lines)
 
 
+_LOOKS = frozenset({"session.list", "session.show", "session.export"})
+
+
+def _teller(row: AuditRow) -> str:
+    if row.actor == principal(Operator()) and row.action in _LOOKS:
+        return "The operator looked:"
+    return f"On record, by {row.actor}:"
+
+
 def _new(arrival: Arrival, title: str) -> Effect:
     """Let another session live in this place; the one that did stays as it is, under its `sessionId`."""
+    if arrival.place.ephemeral:
+        return Effect("Nothing is kept of what is said here, so there is no conversation to begin anew.")
     session_id = SessionId(ids.fresh(arrival.now))
     opened = opening.open_session(
         arrival.connection,

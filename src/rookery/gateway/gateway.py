@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,15 +16,21 @@ from typing import Any
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.channels.contract import Channel, Receipt
+from rookery.channels.contract import Channel, Outcome, Receipt
 from rookery.errors import ChannelUnavailable, RookeryError, StorageUnavailable
-from rookery.gateway import deliveries, inbound, seen, turns
+from rookery.gateway import callers, deliveries, idempotency, inbound, seen, setup_codes, turns
+from rookery.gateway.anchors import EVERY, Anchors, write_head
+from rookery.gateway.attachments import Web
 from rookery.gateway.capacity import ModelCapacity
+from rookery.gateway.denials import Denials
+from rookery.gateway.guessing import Guesses
 from rookery.gateway.inbound import Taken, Wish
 from rookery.gateway.lanes import Lanes
 from rookery.gateway.log import Logger
+from rookery.gateway.metrics import Metrics
 from rookery.gateway.outbox import Outbox
 from rookery.gateway.providers import Providers
+from rookery.gateway.refusals import Refusals
 from rookery.gateway.revocations import Revocations
 from rookery.gateway.rules import Rules
 from rookery.gateway.turn import RunLimits, TurnRunner
@@ -33,6 +40,7 @@ from rookery.messages import InboundMessage
 from rookery.sessions import Brains
 from rookery.storage import Database
 from rookery.tools import TimeTool, Tool
+from rookery.users.hashing import Hasher
 
 GRACE = 10.0
 """Seconds that running turns have to end when the gateway stops."""
@@ -71,13 +79,23 @@ class Gateway:
         log: Logger,
         tools: Sequence[Tool] = (TimeTool(),),
         wait: Wait = asyncio.sleep,
+        hasher: Hasher | None = None,
+        anchors: Anchors | None = None,
+        web: Web | None = None,
     ) -> None:
+        """`web` is where files are fetched that messages name by an address; without it none are."""
         self.database = database
         self.brains = brains
         self.providers = providers
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self.watchers = Watchers()
         self.revocations = Revocations()
+        self.metrics = Metrics()
+        self.denials = Denials(log, now)
+        self.refusals = Refusals(now)
+        self.anchors = anchors
+        self.guesses = Guesses(now)
+        self.hasher = hasher or Hasher()
         self.settings = settings
         self.now = now
         self.log = log
@@ -96,15 +114,22 @@ class Gateway:
             providers=providers,
             capacity=self._capacity,
             watchers=self.watchers,
+            metrics=self.metrics,
             tools=tools,
             rules=self._rules,
             limits=lambda: self.settings.run,
             chunk_limit=self._chunk_limit,
             send=self.outbox.push,
+            web=web,
             now=now,
             log=log,
         )
         self.lanes = Lanes(runner.run_batch, runner.batch_of, lambda: self.settings.rules.queue, now, log, wait)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a message that comes now can be accepted, as far as is known: not while the storage fails."""
+        return self.accepting and not self._refilling
 
     async def start(self) -> None:
         """Take up what was left, then let the channels begin. Messages are accepted from here on.
@@ -116,6 +141,7 @@ class Gateway:
         for channel in self.channels.values():
             await self._start_channel(channel)
         self._begin(self._maintain(), "maintenance")
+        self._begin(self._anchor(), "maintenance of anchors")
 
     async def receive(
         self,
@@ -123,17 +149,19 @@ class Gateway:
         wish: Wish = inbound.NO_WISH,
         *,
         queued: Callable[[Turn], None] | None = None,
+        answered: Callable[[str], None] | None = None,
     ) -> Receipt:
         """Decide about a message; what became of it is committed and synced when this returns.
 
         This is `channels.contract.Receive`, for the channels of this gateway. `queued` is told of the turn that
-        will answer the message, after the commit and before the turn can begin, so that no delta is missed.
+        will answer the message, after the commit and before the turn can begin, so that no delta is missed;
+        `answered`, where the message was an attended command, of what it says.
         """
         if not self.accepting:
             raise StorageUnavailable("The gateway is stopping; offer the message again in a while.")
         work = partial(self._take_in, message, wish)
         try:
-            taken = await self.database.write(work, then=partial(self._taken, queued))
+            taken = await self.database.write(work, then=partial(self._taken, queued, answered))
         except StorageUnavailable as error:
             self.log.error(
                 "message.not_kept", channel=message.channel, account=message.account, error=error.detail
@@ -141,6 +169,8 @@ class Gateway:
             self._refill_soon()
             raise
         receipt = taken.receipt
+        if receipt.outcome is Outcome.ACCEPTED:
+            self.metrics.accepted[message.channel] += 1
         if receipt.reason:
             self.log.info(
                 "message.not_let_in",
@@ -175,8 +205,10 @@ class Gateway:
         await self.outbox.close(min(grace, 2.0))
         for channel in self.channels.values():
             await channel.stop()
+        await self.hasher.close()
         await self.providers.close()
         await self.brains.close()
+        await self._write_head()
         await self.database.close()
 
     # --- taking in -------------------------------------------------------------------------------------------
@@ -186,8 +218,12 @@ class Gateway:
             connection, message, self._rules(), self._chunk_limit(message.channel), self.now(), wish
         )
 
-    def _taken(self, queued: Callable[[Turn], None] | None, taken: Taken) -> None:
+    def _taken(
+        self, queued: Callable[[Turn], None] | None, answered: Callable[[str], None] | None, taken: Taken
+    ) -> None:
         """What is committed now becomes known to the lanes and the outbox."""
+        if answered is not None and taken.answer is not None:
+            answered(taken.answer)
         for turn in taken.turns:
             if queued is not None and turn.turn_id == taken.receipt.turn_id:
                 queued(turn)
@@ -198,6 +234,20 @@ class Gateway:
     def added(self, queued: Sequence[Turn]) -> None:
         """Turns that something else than a message queued and committed."""
         self.lanes.add(queued)
+
+    @contextmanager
+    def catching_up(self) -> Generator[None]:
+        """Around a write by something else than a message that queues turns or stops them.
+
+        When nobody saw how it ended, what is there is looked for as soon as that can be: else it would lie there
+        until the next start.
+        """
+        try:
+            yield
+        except StorageUnavailable:
+            if self.accepting:
+                self._refill_soon()
+            raise
 
     async def _take_up(self) -> None:
         """Queue and send what was accepted or answered and has no end yet."""
@@ -271,9 +321,22 @@ class Gateway:
             except StorageUnavailable as error:
                 self.log.warning("maintenance.waits", error=error.detail)
 
+    async def _anchor(self) -> None:
+        """Write the head of the audit trail down, now and every few minutes."""
+        while self.anchors is not None:
+            await self._write_head()
+            await self._wait(EVERY.total_seconds())
+
+    async def _write_head(self) -> None:
+        if self.anchors is not None:
+            await write_head(self.anchors, self.database, now=self.now, log=self.log)
+
     def _prune(self, connection: Connection) -> None:
         now = self.now()
         seen.prune(connection, now)
+        idempotency.prune(connection, now)
+        callers.prune(connection, now)
+        setup_codes.prune(connection, now)
         agents = [agent.id for agent in users.list_agents(connection)]
         turns.prune(connection, agents, now - _WORDS_KEPT)
         deliveries.prune(connection, agents, now - _WORDS_KEPT)

@@ -39,6 +39,10 @@ class Home:
         return self.logs / "rookery.jsonl"
 
     @property
+    def audit_heads(self) -> Path:
+        return self.logs / "audit-heads.jsonl"
+
+    @property
     def socket(self) -> Path:
         return self.path / "rookery.sock"
 

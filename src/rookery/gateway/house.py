@@ -16,9 +16,11 @@ from rookery.channels.contract import AccountSettings, Channel, HttpPost, Needs
 from rookery.channels.terminal import ACCOUNT as TERMINAL_ACCOUNT
 from rookery.channels.terminal import CHANNEL as TERMINAL
 from rookery.channels.terminal import TerminalChannel
+from rookery.channels.webchat import CHANNEL as WEBCHAT
 from rookery.config import CHANNEL_NAMES, Config, Secret
 from rookery.errors import ConfigError, Conflict, InvalidInput, NotFound
 from rookery.gateway import schema
+from rookery.gateway.anchors import Anchors
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.home import Home
 from rookery.gateway.log import Logger
@@ -36,6 +38,7 @@ from rookery.outbound.lazy import LazyOutbound
 from rookery.sessions import Brains, FileBrains, RowBrains
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
+from rookery.users.hashing import Cost, Hasher
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,11 @@ async def open_house(
     log: Logger,
     grace: float,
     answering: bool = True,
+    hashing: Cost | None = None,
 ) -> AsyncGenerator[House]:
     """Open the state under `home` and make a gateway over it, not started. The home's lock is the caller's.
+
+    `hashing` is what a password's hash costs, when not the usual.
 
     With `answering` False nobody will be answered: then the configuration may still name people who are to be
     added, and is brought together with the state only if they fit already.
@@ -91,6 +97,9 @@ async def open_house(
             settings=settings,
             now=now,
             log=log,
+            hasher=Hasher(hashing),
+            anchors=Anchors(home.audit_heads, *([config.audit.file] if config.audit.file else [])),
+            web=outbound,
         )
         stack.push_async_callback(gateway.close, grace)
         terminal = gateway.channels.get(TERMINAL)
@@ -152,6 +161,8 @@ def fit(connection: Connection, config: Config, now: datetime) -> None:
             raise ConfigError(
                 f"{where} names the agent {binding.agent_id!r}, which does not exist; add it under agents.list."
             ) from None
+        if agent.of_a_group:
+            raise ConfigError(f"{where} binds {binding.agent_id!r}, which answers its own group and nobody else.")
         peer = binding.match.peer
         group = peer is not None and peer.kind not in ("dm", "direct", ChatKind.DM)
         if not agent.shared and (peer is None or group):
@@ -167,12 +178,16 @@ def fit(connection: Connection, config: Config, now: datetime) -> None:
             )
 
 
+_OWN = frozenset({TERMINAL, WEBCHAT})
+"""Channels of our own, which are there unless they are switched off, and have no accounts to configure."""
+
+
 def _channels(config: Config, needs: Needs) -> list[Channel]:
     """The channels that are configured and that this version has, each imported now and not before."""
     created: list[Channel] = []
     for name in CHANNEL_NAMES:
         accounts = config.channels.accounts(name)
-        wanted = name == "terminal" or accounts
+        wanted = name in _OWN or accounts
         channel = config.channels.channel(name)
         if not wanted or channel is None or not channel.enabled or name not in registry.BUILT_IN:
             continue

@@ -13,34 +13,39 @@ from sqlalchemy import Connection
 from rookery import ids, users
 from rookery.channels.chunks import chunks
 from rookery.channels.contract import Outcome, Receipt
-from rookery.errors import InvalidInput, NotFound
-from rookery.gateway import commands, deliveries, opening, rights, seen, turns
+from rookery.errors import InvalidInput
+from rookery.gateway import commands, deliveries, idempotency, opening, rights, seen, turns
 from rookery.gateway.arrival import Arrival
 from rookery.gateway.bind import Binding
 from rookery.gateway.commands import Command
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.effects import carry_out
+from rookery.gateway.idempotency import Once
 from rookery.gateway.opening import LiveSession
 from rookery.gateway.rights import Right, Sender
-from rookery.gateway.rules import Rules
+from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
 from rookery.gateway.standing import stand
-from rookery.gateway.turns import Body, Kind, Turn
+from rookery.gateway.turns import Aside, Body, Kind, Turn
 from rookery.ids import AgentId, DeliveryId, TurnId
 from rookery.messages import ChatKind, InboundMessage
 from rookery.policy import Action, Decision, principal
-from rookery.sessions.key import SessionKey
+from rookery.sessions.key import Place, SessionKey
 from rookery.sessions.scope import Conversation, Ephemeral, Scope, choose_scope, place_for
 from rookery.users import Agent
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a message, and what the running gateway is to do about it once it is committed."""
+    """What became of a message, and what the running gateway is to do about it once it is committed.
+
+    `answer`: what a command says to somebody who holds the line for it.
+    """
 
     receipt: Receipt
     turns: tuple[Turn, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     stopped: tuple[TurnId, ...] = ()
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,20 @@ class Wish:
     """What the sender asked for beyond the message; only channels of our own can carry it.
 
     `agent_id`: one of several agents they may talk to. `session`: a place or a `sessionId` of that agent.
-    `alone`: they wait for the very reply to this message, so it is never collected with others.
+    `alone`: they wait for the very reply to this message, so it is never collected with others. `place`: one that
+    the door itself made up for this person, so that nobody else can mean it; or none at all, for one message.
+    `attended`: they hold a line open for it. Nothing is sent to them otherwise, and a turn whose line is gone with
+    the process that held it is ended, not run. `aside` is what goes with this one message and is kept nowhere.
+    `once`: they may say it again under the same key, and it is one message all the same.
     """
 
     agent_id: AgentId | None = None
     session: str | None = None
     alone: bool = False
+    place: Place | Ephemeral | None = None
+    attended: bool = False
+    aside: Aside = turns.NO_ASIDE
+    once: Once | None = None
 
 
 NO_WISH = Wish()
@@ -75,6 +88,26 @@ def take_in(
     if not message.text.strip() and not message.attachments:
         raise InvalidInput("The message is empty; it needs a text or an attachment.")
     turn_id = TurnId(ids.fresh(now))
+    if wish.once is not None:
+        earlier = idempotency.claim(connection, wish.once, turn_id, now)
+        if earlier is not None:
+            return Taken(Receipt(Outcome.DUPLICATE, turn_id=earlier))
+    taken = _decide(connection, message, turn_id, rules, chunk_limit, now, wish)
+    if wish.once is not None and taken.receipt.outcome is not Outcome.ACCEPTED:
+        idempotency.release(connection, wish.once)  # nothing came of it, so there is nothing to give again
+    return taken
+
+
+def _decide(
+    connection: Connection,
+    message: InboundMessage,
+    turn_id: TurnId,
+    rules: Rules,
+    chunk_limit: int,
+    now: datetime,
+    wish: Wish,
+) -> Taken:
+    """Decide about one message under the id that its turn will have."""
     before = seen.claim(connection, message, turn_id, now)
     if before is not None:
         return Taken(Receipt(Outcome.DUPLICATE, turn_id=before.turn_id))
@@ -93,7 +126,7 @@ def take_in(
     place = _place(connection, sender, agent, binding, message, rules, wish, now)
     arrival = Arrival(connection, message, turn_id, sender, agent, place, chunk_limit, now)
     command = commands.parse(message.text)
-    return _accept(arrival, wish) if command is None else _command(arrival, command)
+    return _accept(arrival, wish) if command is None else _command(arrival, command, wish)
 
 
 # --- authorise ----------------------------------------------------------------------------------------------
@@ -121,9 +154,12 @@ def _bind(
     """Who answers: the agent and the rule that said so, or why nobody does. Access is the gate's word."""
     if wish.agent_id is not None:
         return users.get_agent(connection, wish.agent_id), None
+    if message.chat.kind is not ChatKind.DM:
+        group = rights.group_at(connection, message.route, rules)
+        return group if isinstance(group, str) else (group.agent, group.binding)
     binding = rules.bindings.find(message.channel, message.account, message.chat, message.thread_id)
-    bound = _agent_named(connection, binding)
-    if message.chat.kind is ChatKind.DM and sender.user is not None:
+    bound = rights.agent_named(connection, binding)
+    if sender.user is not None:
         # A person's messages are their own agent's. A rule can pick another of theirs, for a chat it names.
         if (
             binding is not None
@@ -133,21 +169,9 @@ def _bind(
         ):
             return bound, binding
         return users.get_agent(connection, sender.user.main_agent), None
-    # A group is answered only where a rule names it: a rule for the whole account admits no unknown group.
-    unnamed_group = message.chat.kind is not ChatKind.DM and (binding is None or binding.peer_id is None)
-    if bound is None or not bound.shared or unnamed_group:
-        what = "account" if message.chat.kind is ChatKind.DM else "group"
-        return f"No shared agent is bound to this {what} ({message.channel}@{message.account}:{message.chat.id})."
+    if bound is None or not bound.shared:
+        return f"No shared agent is bound to this account ({message.channel}@{message.account})."
     return bound, binding
-
-
-def _agent_named(connection: Connection, binding: Binding | None) -> Agent | None:
-    if binding is None:
-        return None
-    try:
-        return users.get_agent(connection, binding.agent_id)
-    except NotFound:
-        return None
 
 
 # --- place --------------------------------------------------------------------------------------------------
@@ -164,6 +188,10 @@ def _place(
     now: datetime,
 ) -> LiveSession:
     """The session the message is for; an empty place opens one."""
+    if isinstance(wish.place, Ephemeral):
+        return opening.ephemeral(agent.id, now)
+    if wish.place is not None:
+        return opening.live_in(connection, agent.id, str(SessionKey(agent.id, wish.place)), now)
     if wish.session is not None and agent.shared:
         return opening.own(connection, agent.id, wish.session, principal(sender.actor))
     if wish.session is not None:
@@ -216,26 +244,31 @@ def _accept(arrival: Arrival, wish: Wish) -> Taken:
         opened_key=place.opened_key,
         principal=arrival.principal,
         kind=Kind.MESSAGE,
-        collectable=not wish.alone,
+        collectable=not (wish.alone or wish.attended),
         route=message.route,
         body=Body(
             text=message.text,
             sender_name=message.sender_name,
             attachments=message.attachments,
             ephemeral=place.ephemeral,
+            attended=wish.attended,
         ),
         standing=stand(
             arrival.connection, Right(_TALKS, arrival.sender.actor, arrival.agent), arrival.sender.user
         ),
         now=now,
+        aside=wish.aside,
     )
     return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn.turn_id), turns=(turn,))
 
 
-def _command(arrival: Arrival, command: Command) -> Taken:
-    """Carry out a command and keep its answer with its effect."""
+def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
+    """Carry out a command and keep its answer with its effect, for whoever does not wait for it."""
     turn_id = arrival.turn_id
     effect = carry_out(arrival, command)
+    receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
+    if wish.attended:
+        return Taken(receipt, turns=effect.turns, stopped=effect.stopped, answer=effect.answer)
     answered = tuple(
         Delivery(
             delivery_id=DeliveryId(f"{turn_id}.0.{number}"),
@@ -253,5 +286,16 @@ def _command(arrival: Arrival, command: Command) -> Taken:
     )
     for delivery in answered:
         deliveries.add(arrival.connection, delivery)
-    receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
+    if arrival.message.channel in READ_IN_THE_SESSION:
+        turns.add_command(
+            arrival.connection,
+            turn_id=turn_id,
+            agent_id=arrival.agent.id,
+            session_id=arrival.place.session_id,
+            session_key=arrival.place.key,
+            opened_key=arrival.place.opened_key,
+            principal=arrival.principal,
+            route=arrival.message.route,
+            now=arrival.now,
+        )
     return Taken(receipt, turns=effect.turns, deliveries=answered, stopped=effect.stopped)

@@ -83,6 +83,8 @@ class Lanes:
                 continue
             if self._ended is not None and turn.turn_id in self._ended:
                 continue
+            if turn.forsaken:
+                turn = replace(turn, stopped=True)
             self._known.add(turn.turn_id)
             lane = self._lanes.get(turn.session_id)
             if lane is None:
@@ -104,7 +106,9 @@ class Lanes:
         try:
             found = await unfinished()
             held, self._held = self._held or [], None
-            self._add(found)
+            # One that was held is better known as it was handed in: its row does not hold all that it came with.
+            kept = {turn.turn_id: replace(turn, standing=None) for turn in held}
+            self._add(kept.get(turn.turn_id, turn) for turn in found)
             self._add(held)
             self.stop(turn.turn_id for turn in found if turn.stopped)
         finally:
@@ -113,6 +117,10 @@ class Lanes:
     def stop(self, turn_ids: Iterable[TurnId]) -> None:
         """The person asked for these turns to be stopped: end the running one, and let the others end unrun."""
         for turn_id in turn_ids:
+            if self._held is not None:
+                self._held = [
+                    replace(turn, stopped=True) if turn.turn_id == turn_id else turn for turn in self._held
+                ]
             for lane in self._lanes.values():
                 if any(turn.turn_id == turn_id for turn in lane.running) and lane.interruption is not None:
                     lane.interruption.ask(StopReason.STOPPED)
@@ -143,6 +151,16 @@ class Lanes:
         while (lane := self._lanes.get(session_id)) is not None and lane.task is not None:
             await asyncio.wait([lane.task])
 
+    def answering(self, session_id: SessionId) -> Sequence[Turn]:
+        """The turns of a session that are being answered now; the first stands for them all."""
+        lane = self._lanes.get(session_id)
+        return () if lane is None else tuple(lane.running)
+
+    def queued(self, session_id: SessionId) -> Sequence[Turn]:
+        """The turns of a session that wait, in their order."""
+        lane = self._lanes.get(session_id)
+        return () if lane is None else tuple(lane.waiting)
+
     @property
     def running(self) -> int:
         """How many turns are being answered."""
@@ -158,6 +176,8 @@ class Lanes:
             self._queue_rules().mode is QueueMode.INTERRUPT
             and lane.interruption is not None
             and turn.kind is Kind.MESSAGE
+            # A line that is held open for an answer gets that answer, or is closed by who holds it.
+            and not any(running.body.attended for running in lane.running)
             and all(_same_hand(running, turn) for running in lane.running)
         )
 

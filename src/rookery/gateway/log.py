@@ -69,7 +69,8 @@ class JsonLog:
         lines, self._waiting = b"".join(self._waiting), []
         with contextlib.suppress(OSError):
             if lines:
-                self._size += os.write(self._open(len(lines)), lines)
+                descriptor = self._open(len(lines))  # first, for it may set the size anew
+                self._size += os.write(descriptor, lines)
 
     def close(self) -> None:
         """Write what waits and close the file; the next event opens it again."""
@@ -99,9 +100,12 @@ class JsonLog:
                 if newer.exists():
                     newer.replace(self._path.with_name(f"{self._path.name}.{number}"))
         if self._descriptor is None:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(self._path, flags, 0o600)
             self._size = os.fstat(self._descriptor).st_size
+            if self._size and os.pread(self._descriptor, 1, self._size - 1) != b"\n":
+                # What a power cut left half written stays alone on its line.
+                self._size += os.write(self._descriptor, b"\n")
         return self._descriptor
 
 

@@ -74,13 +74,24 @@ def live_in(connection: Connection, agent_id: AgentId, key: str, now: datetime) 
 
 
 def _by_id(connection: Connection, agent_id: AgentId, session_id: SessionId) -> LiveSession | None:
-    """A session of this agent by its id, wherever it lives, or no longer does."""
+    """A session of this agent by its id, wherever it lives, or no longer does; None for one that was removed."""
+    asked = turns.kinds(connection, session_id)
+    if Kind.REMOVE in asked:
+        return None
+    if Kind.OPEN_ONCE in asked:
+        return None if Kind.MESSAGE in asked else _once(connection, agent_id, session_id)
     for key in places.of_session(connection, agent_id, session_id):
         place = places.live(connection, key)
         if place is not None and place.session_id == session_id:
             return LiveSession(key, session_id, place.opened_key)
     opened_key = turns.opened_key(connection, agent_id, session_id)
     return None if opened_key is None else LiveSession(opened_key, session_id, opened_key)
+
+
+def _once(connection: Connection, agent_id: AgentId, session_id: SessionId) -> LiveSession | None:
+    """A session that was opened for one task, which it has not been given yet."""
+    opened_key = turns.opened_key(connection, agent_id, session_id)
+    return None if opened_key is None else LiveSession(opened_key, session_id, opened_key, ephemeral=True)
 
 
 def ephemeral(agent_id: AgentId, now: datetime) -> LiveSession:
@@ -100,23 +111,78 @@ def open_session(
     principal: str,
     route: Route,
     now: datetime,
+    label: str | None = None,
+    tags: tuple[str, ...] | None = None,
+    once: bool = False,
 ) -> Turn:
-    """Open a session at `chat:<sessionId>`, and let it live at `also_at` too. Its lane writes its first lines."""
+    """Open a session at `chat:<sessionId>`, and let it live at `also_at` too. Its lane writes its first lines.
+
+    `once`: it lives nowhere, is found by its id alone, and is destroyed when its first message is answered.
+    """
     own_key = str(SessionKey(agent_id, ByHand(session_id)))
     for key in (own_key, also_at):
-        if key is not None:
+        if key is not None and not once:
             places.move(connection, Place(key, agent_id, session_id, own_key, now))
+    return _write_first_lines(
+        connection,
+        LiveSession(own_key, session_id, own_key),
+        agent_id=agent_id,
+        kind=Kind.OPEN_ONCE if once else Kind.OPEN,
+        principal=principal,
+        route=route,
+        body=Body(title=title, label=label, tags=tags, bound_to=also_at),
+        now=now,
+    )
+
+
+def open_place(
+    connection: Connection,
+    key: SessionKey,
+    *,
+    principal: str,
+    route: Route,
+    title: str | None,
+    label: str | None,
+    tags: tuple[str, ...] | None,
+    now: datetime,
+) -> Turn:
+    """Open a session in an empty place and have its first lines written, so that it is on the list at once."""
+    live = live_in(connection, key.agent_id, str(key), now)
+    body = Body(title=title, label=label, tags=tags)
+    return _write_first_lines(
+        connection,
+        live,
+        agent_id=key.agent_id,
+        kind=Kind.OPEN,
+        principal=principal,
+        route=route,
+        body=body,
+        now=now,
+    )
+
+
+def _write_first_lines(
+    connection: Connection,
+    live: LiveSession,
+    *,
+    agent_id: AgentId,
+    kind: Kind,
+    principal: str,
+    route: Route,
+    body: Body,
+    now: datetime,
+) -> Turn:
     return turns.add(
         connection,
         turn_id=TurnId(ids.fresh(now)),
         agent_id=agent_id,
-        session_id=session_id,
-        session_key=own_key,
-        opened_key=own_key,
+        session_id=live.session_id,
+        session_key=live.key,
+        opened_key=live.opened_key,
         principal=principal,
-        kind=Kind.OPEN,
+        kind=kind,
         collectable=False,
         route=route,
-        body=Body(title=title, bound_to=also_at),
+        body=body,
         now=now,
     )

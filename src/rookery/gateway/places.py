@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from rookery.gateway import tables
 from rookery.ids import AgentId, SessionId
@@ -51,6 +51,18 @@ def move(connection: Connection, place: Place) -> None:
             "moved_at": place.moved_at,
         },
     )
+
+
+def vacate(connection: Connection, agent_id: AgentId, session_id: SessionId) -> None:
+    """Leave every place of this session empty; the next message there opens another."""
+    connection.execute(delete(tables.places).where(_p.agent_id == agent_id, _p.session_id == session_id))
+
+
+def whose(connection: Connection, session_id: SessionId) -> tuple[AgentId, str] | None:
+    """The agent of a session that lives somewhere, and the key in its header; None for one that does not."""
+    query = select(_p.agent_id, _p.opened_key).where(_p.session_id == session_id).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else (AgentId(row.agent_id), row.opened_key)
 
 
 def of_session(connection: Connection, agent_id: AgentId, session_id: SessionId) -> list[str]:

@@ -17,13 +17,15 @@ OFFLINE = "offline"
 class Provider:
     """One provider as the operator set it up; `keyless` when its server wants no key.
 
-    `timeout_seconds` bounds one call of its own; None leaves that to the gateway's limits.
+    `vision`: whether its models are shown pictures; otherwise those are named in words. `timeout_seconds` bounds
+    one call of its own; None leaves that to the gateway's limits.
     """
 
     name: str
     open: Callable[[], Model]
     keyless: bool
     timeout_seconds: float | None = None
+    vision: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Chosen:
     key: Key | None
     problem: ModelError | None
     timeout_seconds: float | None = None
+    vision: bool = False
 
 
 class Providers:
@@ -78,7 +81,15 @@ class Providers:
         problem = None
         if key is None and not provider.keyless:
             problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} is granted.")
-        return Chosen(provider.name, client, wanted.partition("/")[2], key, problem, provider.timeout_seconds)
+        return Chosen(
+            provider.name,
+            client,
+            wanted.partition("/")[2],
+            key,
+            problem,
+            provider.timeout_seconds,
+            provider.vision,
+        )
 
     def check(self, model: str) -> None:
         """Raises `ConfigError` when `provider/model` names no provider of this gateway."""

@@ -15,7 +15,7 @@ from rookery.gateway.settings import check_models, default_model, providers_from
 LOOK_EVERY = 2.0
 """Seconds between looks at the file."""
 
-_AT_START = "gateway, database, storage.openBrains, usersFile, and which channels run"
+_AT_START = "gateway, database, storage.openBrains, audit, usersFile, and which channels run"
 
 
 class Reloader:
@@ -76,7 +76,7 @@ def _fixed(config: Config) -> tuple[object, ...]:
         for name in type(config.channels).model_fields
         if (channel := config.channels.channel(name)) is not None
     )
-    return config.gateway, config.database, config.storage, config.users_file, channels
+    return config.gateway, config.database, config.storage, config.audit, config.users_file, channels
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -5,18 +5,20 @@ Everything is read from the store at the moment of asking, so what was taken bac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
 from rookery import users
 from rookery.config.words import DmPolicy, GroupPolicy
 from rookery.errors import NotFound
+from rookery.gateway.bind import Binding
 from rookery.gateway.rules import EVERYBODY, INTERNAL_CHANNELS, Rules
 from rookery.ids import AgentId, UserId
 from rookery.messages import Address, ChatKind, Route
 from rookery.policy import Action, Actor, AgentFacts, AgentResource, Decision, actor_from, may, principal
-from rookery.users import Agent, User
+from rookery.users import Agent, User, spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,72 @@ def check(
     sender = identify(connection, route, rules)
     if principal(sender.actor) != whose:
         return Right(Decision(False, "The address belongs to somebody else now."), sender.actor, None)
+    if route.chat.kind is not ChatKind.DM:
+        group = group_at(connection, route, rules)
+        if isinstance(group, str):
+            return Right(Decision(False, group), sender.actor, None)
+        if group.agent.id != agent_id:
+            return Right(Decision(False, "Another assistant answers this group now."), sender.actor, None)
+        return Right(ask(sender, group.agent, action, route), sender.actor, group.agent)
     try:
         agent = users.get_agent(connection, agent_id)
     except NotFound:
         return Right(Decision(False, "This assistant is not here any more."), sender.actor, None)
     return Right(ask(sender, agent, action, route), sender.actor, agent)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Who answers a group, and the rule that said so; None when it was let in by name.
+
+    In a space `agent` has the space's sponsor: who pays there, and keeps the conversation.
+    """
+
+    agent: Agent
+    binding: Binding | None
+
+
+def group_at(connection: Connection, route: Route, rules: Rules) -> Group | str:
+    """Who answers the group of a route, or why nobody does.
+
+    A rule of the configuration that names the group wins over its having been let in. A rule for a whole account
+    lets no unknown group in.
+    """
+    binding = rules.bindings.find(route.channel, route.account, route.chat, route.thread_id)
+    if binding is not None and binding.peer_id is not None:
+        agent = agent_named(connection, binding)
+        if agent is None or not agent.shared or agent.of_a_group:
+            return f"No shared agent is bound to this group ({_spelled(route)})."
+        return Group(agent, binding)
+    space = spaces.find(connection, route.channel, route.account, route.chat)
+    if space is None:
+        return f"This group is not let in ({_spelled(route)}): {_remedy(route)}"
+    if not users.get_user(connection, space.sponsor).enabled:
+        return f"The sponsor of this group, {space.sponsor!r}, is disabled ({_spelled(route)})."
+    agent = users.get_agent(connection, space.agent_id)
+    return Group(replace(agent, sponsor=space.sponsor), None)
+
+
+def agent_named(connection: Connection, binding: Binding | None) -> Agent | None:
+    """The agent a rule names; None when there is no rule, or no such agent."""
+    if binding is None:
+        return None
+    try:
+        return users.get_agent(connection, binding.agent_id)
+    except NotFound:
+        return None
+
+
+def _spelled(route: Route) -> str:
+    return f"{route.channel}@{route.account}:{route.chat.id}"
+
+
+def _remedy(route: Route) -> str:
+    kind = "" if route.chat.kind is ChatKind.GROUP else f" --kind {route.chat.kind.value}"
+    return (
+        f"rookery space admit {route.channel} {shlex.quote(route.chat.id)} --sponsor USER "
+        f"--account {route.account}{kind}"
+    )
 
 
 def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn: bool = True) -> Decision:
@@ -78,7 +141,7 @@ def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn:
 
 def facts(agent: Agent) -> AgentFacts:
     """What the gate needs to know of an agent."""
-    return AgentFacts(agent.enabled, agent.owner, agent.sponsor)
+    return AgentFacts(agent.enabled, agent.owner, agent.sponsor, agent.of_a_group)
 
 
 def _user_behind(connection: Connection, address: Address) -> User | None:

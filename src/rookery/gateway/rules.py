@@ -13,6 +13,9 @@ from rookery.sessions.scope import IdentityLinks, ScopeWords
 INTERNAL_CHANNELS = frozenset({"terminal", "webchat", "api"})
 """Channels of our own: their sender ids are user ids, which the gateway itself vouches for."""
 
+READ_IN_THE_SESSION = frozenset({"webchat", "api"})
+"""Channels whose readers read the session or the turn itself: a model's reply is kept there, and not sent."""
+
 EVERYBODY = "*"
 
 

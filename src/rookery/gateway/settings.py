@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from rookery.channels import terminal
+from rookery.channels import terminal, webchat
 from rookery.config import CommonAccount, Config
 from rookery.config.words import Api
 from rookery.errors import ConfigError
@@ -87,7 +87,11 @@ def providers_from(
         # A server of the operator's own that no key was ever set up for is asked without one.
         keyless = name != "openai" and not any(key.provider == name for key in shared.values())
         providers[name] = Provider(
-            name, _opener(name, provider.base_url, outbound, now), keyless, provider.timeout_seconds
+            name,
+            _opener(name, provider.base_url, outbound, now),
+            keyless,
+            provider.timeout_seconds,
+            config.models.sees(name),
         )
     return providers, shared
 
@@ -124,9 +128,10 @@ def _rules(config: Config) -> Rules:
         for channel in type(config.channels).model_fields
         for name, account in config.channels.accounts(channel).items()
     }
-    # The terminal has one account, which nobody configures; only its sessionBinding means something.
-    own = AccountRules(session_binding=config.channels.terminal.session_binding)
-    accounts[terminal.CHANNEL, terminal.ACCOUNT] = own
+    # The terminal and the page have one account, which nobody configures; only its sessionBinding means something.
+    for own in (terminal, webchat):
+        binding = config.channels.session_binding(own.CHANNEL, own.ACCOUNT)
+        accounts[own.CHANNEL, own.ACCOUNT] = AccountRules(session_binding=binding)
     return Rules(
         accounts=accounts,
         bindings=Bindings(

@@ -6,42 +6,36 @@ the outbox rows, what was used, and the turn's end. Each can be repeated: an id 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
-from rookery.agents import Interrupted, Interruption, RunSettings, messages_of, prompt, run, words
+from rookery.agents import Interrupted, Interruption, Opening, RunSettings, messages_of, prompt, run
 from rookery.channels.chunks import chunks
 from rookery.errors import ConfigError, ModelError, ModelErrorKind, StorageUnavailable
-from rookery.gateway import deliveries, rights, turns
+from rookery.gateway import deliveries, entries, rights, turns
+from rookery.gateway.attachments import Files, Gathering, Web, picture, unopened
 from rookery.gateway.capacity import ModelCapacity
 from rookery.gateway.deliveries import Delivery
+from rookery.gateway.endings import Ending, bare_ending_of, ending_of, used
 from rookery.gateway.log import Logger
+from rookery.gateway.metrics import Metrics
 from rookery.gateway.providers import Chosen, Providers
-from rookery.gateway.rules import Rules
+from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
+from rookery.gateway.shelf import Shelf, where
 from rookery.gateway.standing import Standing, stand
 from rookery.gateway.turns import Kind, Status, Turn
-from rookery.gateway.watchers import SessionChanged, TurnDelta, TurnFinished, TurnStarted, Watchers, Where
-from rookery.ids import DeliveryId, EntryId, TurnId
-from rookery.messages import (
-    ChatKind,
-    Entry,
-    InfoEntry,
-    MessageEntry,
-    Part,
-    Role,
-    SenderNote,
-    StopReason,
-    TextPart,
-    Usage,
-    text_of,
-)
+from rookery.gateway.watchers import TurnDelta, TurnFinished, TurnStarted, Watchers
+from rookery.ids import DeliveryId, TurnId
+from rookery.messages import MessageEntry, StopReason
 from rookery.models import ModelEvent
-from rookery.policy import Action, AgentResource, Decision, may, user_of
+from rookery.policy import Action, AgentResource, Decision, may
 from rookery.sessions import Brains, Session
+from rookery.sessions.attachments import Attachments
 from rookery.storage import Database
 from rookery.tools import Tool, ToolContext, Toolset
 from rookery.users import Agent
@@ -58,11 +52,13 @@ class TurnRunner:
         providers: Providers,
         capacity: ModelCapacity,
         watchers: Watchers,
+        metrics: Metrics,
         tools: Sequence[Tool],
         rules: Callable[[], Rules],
         limits: Callable[[], RunLimits],
         chunk_limit: Callable[[str], int],
         send: Callable[[Sequence[Delivery]], None],
+        web: Web | None,
         now: Callable[[], datetime],
         log: Logger,
     ) -> None:
@@ -71,11 +67,14 @@ class TurnRunner:
         self._providers = providers
         self._capacity = capacity
         self._watchers = watchers
+        self._metrics = metrics
+        self._shelf = Shelf(database=database, brains=brains, watchers=watchers, now=now)
         self._tools = tools
         self._rules = rules
         self._limits = limits
         self._chunk_limit = chunk_limit
         self._send = send
+        self._gathering = Gathering(web, now)
         self._now = now
         self._log = log
 
@@ -86,14 +85,14 @@ class TurnRunner:
         kept; the batch is then to be run again, and goes on from where its transcript stands.
         """
         leader = batch[0]
-        if leader.kind is Kind.OPEN:
-            await self._open_session(leader)
+        if leader.kind is not Kind.MESSAGE:
+            await self._shelf.keep(leader)
             return
         started = self._now()
         standing = leader.standing or await self._database.read(partial(self._stand, leader))
         async with self._brains.use(leader.agent_id) as brain:
             session = await brain.open_session(leader.session_id, leader.opened_key, leader.accepted_at)
-            ending = await self._answer(batch, session, standing, interruption)
+            ending = await self._answer(batch, session, brain.attachments, standing, interruption)
         await self._finish(batch, ending, standing)
         self._log_end(batch, ending, started)
 
@@ -113,39 +112,91 @@ class TurnRunner:
     # --- the answer ------------------------------------------------------------------------------------------
 
     async def _answer(
-        self, batch: Sequence[Turn], session: Session, standing: Standing, interruption: Interruption
-    ) -> _Ending:
+        self,
+        batch: Sequence[Turn],
+        session: Session,
+        attachments: Attachments,
+        standing: Standing,
+        interruption: Interruption,
+    ) -> Ending:
         leader = batch[0]
+        opening: Opening | None = None
         written = messages_of(session, leader.turn_id)
         if not written and interruption.asked and interruption.reason is not StopReason.INTERRUPTED:
             if interruption.reason is None:
                 raise Interrupted
-            return _Ending(Status.CANCELLED)
+            return Ending(Status.CANCELLED)
         if not standing.decision or standing.agent is None:
-            return _Ending(Status.FAILED, error="refused", detail=standing.decision.reason)
+            return Ending(Status.FAILED, error="refused", detail=standing.decision.reason)
         if not written:
-            await session.append(self._user_entry(batch, session, standing.agent))
-        turn_ids = tuple(turn.turn_id for turn in batch)
-        self._watchers.tell(where(leader), TurnStarted(leader.turn_id, turn_ids))
+            try:
+                files = await self._files(batch, attachments, standing, standing.agent, interruption)
+            except Interrupted:
+                if interruption.reason is None:
+                    raise
+                return Ending(Status.CANCELLED)
+            entry = entries.user_entry(batch, session, standing.agent, files, self._now())
+            opening = Opening(entry, asyncio.create_task(self._open(batch, session, entry), name="user entry"))
+        else:
+            self._tell_started(batch)
         try:
-            last = await self._run(leader, session, standing, standing.agent, interruption)
+            last = await self._run(leader, session, attachments, standing, standing.agent, interruption, opening)
         except (Interrupted, StorageUnavailable):
             raise
         except Exception:
             # Our own mistake. The person is told, the lane goes on, and the log says where to look.
             self._log.exception("turn.broke", turn=leader.turn_id, session=leader.session_id)
-            last = await self._write_breakdown(leader, session)
+            if opening is not None:
+                await opening.written
+            last = entries.breakdown(leader, session, self._now())
+            await session.append(last)
+        finally:
+            if opening is not None:
+                await opening.settled()
         if leader.body.ephemeral:
-            await session.append(self._ephemeral_end(leader, session))
-        return _ending(last, _usage(messages_of(session, leader.turn_id)))
+            await session.append(entries.ephemeral_end(leader, session, self._now()))
+        usage = used(messages_of(session, leader.turn_id))
+        return bare_ending_of(last, usage) if leader.body.attended else ending_of(last, usage)
+
+    async def _open(self, batch: Sequence[Turn], session: Session, entry: MessageEntry) -> None:
+        """Write the user entry, and tell that the turn has begun once that is so."""
+        await session.append(entry)
+        self._tell_started(batch)
+
+    def _tell_started(self, batch: Sequence[Turn]) -> None:
+        turn_ids = tuple(turn.turn_id for turn in batch)
+        self._watchers.tell(where(batch[0]), TurnStarted(batch[0].turn_id, turn_ids))
+
+    async def _files(
+        self,
+        batch: Sequence[Turn],
+        attachments: Attachments,
+        standing: Standing,
+        agent: Agent,
+        interruption: Interruption,
+    ) -> Mapping[TurnId, Files]:
+        """What came with the messages besides words, fetched and kept. Raises `Interrupted`."""
+        if not any(turn.body.attachments for turn in batch):
+            return {}
+        chat = batch[0].route.chat.kind
+        resource = AgentResource(rights.facts(agent), chat, guests=standing.decision.allowed)
+        may_add = may(standing.actor, Action.ADD_ATTACHMENT, resource)
+        try:
+            return await interruption.guard(self._gathering.gather(attachments, batch, may_add))
+        except Interrupted:
+            if interruption.reason is StopReason.INTERRUPTED:
+                return unopened(batch)  # it stays part of the conversation, for the one that came after it
+            raise
 
     async def _run(
         self,
         leader: Turn,
         session: Session,
+        attachments: Attachments,
         standing: Standing,
         agent: Agent,
         interruption: Interruption,
+        opening: Opening | None,
     ) -> MessageEntry:
         here = where(leader)
 
@@ -153,6 +204,7 @@ class TurnRunner:
             self._watchers.tell(here, TurnDelta(leader.turn_id, event))
 
         def report(error: ModelError) -> None:
+            self._metrics.model_errors[error.kind.value] += 1
             self._log.warning(
                 "model.failed",
                 turn=leader.turn_id,
@@ -174,11 +226,18 @@ class TurnRunner:
             provider=chosen.provider,
             model=chosen.model,
             model_name=chosen.model_name,
-            instructions=prompt.instructions(agent.name, agent.persona or limits.persona, person=standing.person),
+            instructions=prompt.instructions(
+                agent.name,
+                agent.persona or limits.persona,
+                person=standing.person,
+                further=leader.aside.instructions,
+            ),
+            earlier=entries.earlier(leader, agent),
             key=chosen.key,
             key_error=chosen.problem,
             max_steps=limits.max_steps,
             timeout_seconds=chosen.timeout_seconds or limits.timeout_seconds,
+            load_image=partial(picture, attachments) if chosen.vision else None,
         )
         tools = Toolset(
             [tool for tool in self._tools if tool.spec.name in limits.tools],
@@ -186,7 +245,9 @@ class TurnRunner:
             allowed,
         )
         capacity = self._capacity.of(leader.principal)
-        return await run(session, leader.turn_id, settings, tools, capacity, interruption, emit, report, self._now)
+        return await run(
+            session, leader.turn_id, settings, tools, capacity, interruption, emit, report, self._now, opening
+        )
 
     def _choose(self, agent: Agent, standing: Standing) -> Chosen:
         """The agent's model; one that is gone from the configuration is a problem of the call, told in words."""
@@ -200,7 +261,7 @@ class TurnRunner:
 
     # --- the end ---------------------------------------------------------------------------------------------
 
-    async def _finish(self, batch: Sequence[Turn], ending: _Ending, standing: Standing) -> None:
+    async def _finish(self, batch: Sequence[Turn], ending: Ending, standing: Standing) -> None:
         made = self._deliveries(batch, ending, standing)
 
         def work(connection: Connection) -> list[Delivery]:
@@ -215,7 +276,13 @@ class TurnRunner:
 
         leader = batch[0]
         finished = TurnFinished(
-            leader.turn_id, tuple(turn.turn_id for turn in batch), ending.status.value, ending.text, ending.error
+            leader.turn_id,
+            tuple(turn.turn_id for turn in batch),
+            ending.status.value,
+            ending.text,
+            ending.error,
+            ending.stop_reason,
+            ending.usage,
         )
 
         def tell(kept: list[Delivery]) -> None:
@@ -228,10 +295,12 @@ class TurnRunner:
         right = rights.check(connection, turn.route, turn.agent_id, turn.principal, Action.HEAR, self._rules())
         return right.decision.allowed
 
-    def _deliveries(self, batch: Sequence[Turn], ending: _Ending, standing: Standing) -> list[Delivery]:
+    def _deliveries(self, batch: Sequence[Turn], ending: Ending, standing: Standing) -> list[Delivery]:
+        leader, route, now = batch[0], batch[-1].route, self._now()
         if not ending.text or ending.entry_id is None or standing.agent is None:
             return []
-        leader, route, now = batch[0], batch[-1].route, self._now()
+        if route.channel in READ_IN_THE_SESSION or leader.body.attended:
+            return []
         return [
             Delivery(
                 delivery_id=DeliveryId(f"{ending.entry_id}.{number}"),
@@ -248,8 +317,13 @@ class TurnRunner:
             for number, text in enumerate(chunks(ending.text, self._chunk_limit(route.channel)))
         ]
 
-    def _log_end(self, batch: Sequence[Turn], ending: _Ending, started: datetime) -> None:
+    def _log_end(self, batch: Sequence[Turn], ending: Ending, started: datetime) -> None:
         leader, ended = batch[0], self._now()
+        self._metrics.turn_ended(
+            ending.status.value,
+            (started - leader.accepted_at).total_seconds(),
+            (ended - started).total_seconds(),
+        )
         self._log.info(
             "turn.end",
             turn=leader.turn_id,
@@ -269,75 +343,6 @@ class TurnRunner:
             ran_ms=_milliseconds(ended, started),
         )
 
-    # --- entries ---------------------------------------------------------------------------------------------
-
-    def _user_entry(self, batch: Sequence[Turn], session: Session, agent: Agent) -> MessageEntry:
-        leader = batch[0]
-        route = leader.route
-        several = agent.shared or route.chat.kind is not ChatKind.DM
-        return MessageEntry(
-            id=EntryId(f"{leader.turn_id}.0"),
-            parent_id=session.last_entry_id,
-            timestamp=self._now(),
-            turn_id=leader.turn_id,
-            role=Role.USER,
-            content=tuple(part for turn in batch for part in _said(turn)),
-            accepted=tuple(turn.turn_id for turn in batch),
-            sender=SenderNote(route.channel, route.account, route.sender_id, leader.body.sender_name)
-            if several
-            else None,
-        )
-
-    async def _write_breakdown(self, leader: Turn, session: Session) -> MessageEntry:
-        entry = MessageEntry(
-            id=EntryId(f"{leader.turn_id}.{len(messages_of(session, leader.turn_id))}"),
-            parent_id=session.last_entry_id,
-            timestamp=self._now(),
-            turn_id=leader.turn_id,
-            role=Role.ASSISTANT,
-            content=(),
-            stop_reason=StopReason.ERROR,
-            error=words.UNEXPECTED,
-            error_kind="unexpected",
-        )
-        await session.append(entry)
-        return entry
-
-    def _ephemeral_end(self, leader: Turn, session: Session) -> Entry:
-        return InfoEntry(
-            id=EntryId(f"{leader.turn_id}.end"),
-            parent_id=session.last_entry_id,
-            timestamp=self._now(),
-            turn_id=leader.turn_id,
-            status="deleted",
-            archived_reason="ephemeral",
-        )
-
-    async def _open_session(self, turn: Turn) -> None:
-        """Write the first lines of a session that a command opened."""
-        async with self._brains.use(turn.agent_id) as brain:
-            session = await brain.open_session(turn.session_id, turn.opened_key, turn.accepted_at)
-            await session.append(
-                InfoEntry(
-                    id=EntryId(f"{turn.turn_id}.0"),
-                    parent_id=session.last_entry_id,
-                    timestamp=self._now(),
-                    turn_id=turn.turn_id,
-                    title=turn.body.title,
-                    channel_binding=turn.body.bound_to,
-                )
-            )
-        await self._database.write(
-            lambda connection: turns.finish(connection, [turn], Status.DONE, now=self._now()),
-            then=lambda _: self._watchers.tell(where(turn), SessionChanged()),
-        )
-
-
-def where(turn: Turn) -> Where:
-    """The session of a turn, and who may see on a page what happens in it: in a direct chat, who wrote."""
-    user_id = user_of(turn.principal) if turn.route.chat.kind is ChatKind.DM else None
-    return Where(turn.agent_id, turn.session_id, turn.opened_key, user_id)
-
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
@@ -347,58 +352,6 @@ class RunLimits:
     max_steps: int
     timeout_seconds: float
     persona: str
-
-
-_UNUSED = Usage()
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a batch ended: what is told to the person, and what is counted."""
-
-    status: Status
-    text: str = ""
-    entry_id: EntryId | None = None
-    usage: Usage = _UNUSED
-    error: str | None = None
-    detail: str | None = None
-    model: str | None = None
-
-
-_ENDED_UNHEARD = {StopReason.STOPPED: Status.CANCELLED, StopReason.INTERRUPTED: Status.INTERRUPTED}
-
-
-def _ending(last: MessageEntry, usage: Usage) -> _Ending:
-    reason = last.stop_reason
-    assert reason is not None, "a run ends with an answer, and an answer says why it ended"
-    model = f"{last.provider}/{last.model}" if last.provider else None
-    if reason in _ENDED_UNHEARD:
-        return _Ending(_ENDED_UNHEARD[reason], entry_id=last.id, usage=usage, model=model)
-    said = text_of(last)
-    if reason is StopReason.ERROR:
-        text = "\n\n".join(filter(None, [said, last.error]))
-        return _Ending(Status.FAILED, text, last.id, usage, error=last.error_kind, model=model)
-    if reason is StopReason.LENGTH:
-        said = f"{said}\n\n{words.CUT_AT_LENGTH}".strip()
-    return _Ending(Status.DONE, said or words.NOTHING_SAID, last.id, usage, model=model)
-
-
-def _usage(entries: Sequence[MessageEntry]) -> Usage:
-    total = Usage()
-    for entry in entries:
-        if entry.usage is not None:
-            total += entry.usage
-    return total
-
-
-def _said(turn: Turn) -> list[Part]:
-    """A message's words, and a line for each file it names; the files themselves are not opened."""
-    lines = [turn.body.text] if turn.body.text.strip() else []
-    lines += [
-        f"[Attached: {attachment.name} ({attachment.content_type}); its content is not shown to you.]"
-        for attachment in turn.body.attachments
-    ]
-    return [TextPart("\n\n".join(lines))]
 
 
 def _milliseconds(later: datetime, earlier: datetime) -> int:

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select,
 from rookery.gateway import routes, tables
 from rookery.gateway.standing import Standing
 from rookery.ids import AgentId, SessionId, TurnId
-from rookery.messages import Attachment, Route, Usage
+from rookery.messages import Attachment, Chat, Role, Route, Usage
+from rookery.messages.transcript import ImagePart
 from rookery.storage import as_agent
 from rookery.storage.prepared import Prepared
 
@@ -26,7 +27,16 @@ class Kind(StrEnum):
     """Answer a person's message."""
 
     OPEN = "open"
-    """Write the beginning of a session that a command opened; nobody is answered."""
+    """Write the beginning of a session that somebody opened; nobody is answered."""
+
+    OPEN_ONCE = "openOnce"
+    """The same, for a session that is destroyed when its first message is answered."""
+
+    COMMAND = "command"
+    """A chat command, carried out as it was accepted: there is nothing left to do."""
+
+    REMOVE = "remove"
+    """Take a session off the shelf, or (`purge`) out of the world."""
 
 
 class Status(StrEnum):
@@ -42,16 +52,45 @@ class Status(StrEnum):
 class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was said, kept apart from the queue.
 
-    `ephemeral`: the session is destroyed when the turn is done. `title` and `bound_to` belong to `Kind.OPEN`:
-    the new session's title, and the further place it lives at.
+    `ephemeral`: the session is destroyed when the turn is done. `attended`: somebody holds a line open for the
+    answer, and there is nobody to answer without it. `title`, `label`, `tags` and `bound_to` belong to
+    `Kind.OPEN`: what the new session is called, and the further place it lives at. `purge` belongs to
+    `Kind.REMOVE`: nothing of the session stays.
     """
 
     text: str = ""
     sender_name: str | None = None
     attachments: tuple[Attachment, ...] = ()
     ephemeral: bool = False
+    attended: bool = False
     title: str | None = None
+    label: str | None = None
+    tags: tuple[str, ...] | None = None
     bound_to: str | None = None
+    purge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Something that was said before, as a client tells it: by the person (`Role.USER`) or to them."""
+
+    role: Role
+    text: str
+    images: tuple[ImagePart, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What came with a message for its one turn, and is kept nowhere.
+
+    `instructions` stand below the persona; `earlier` is the part of the prompt before the session's own messages.
+    """
+
+    instructions: str = ""
+    earlier: tuple[Earlier, ...] = ()
+
+
+NO_ASIDE = Aside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +100,8 @@ class Turn:
     `opened_key` is the key in the session's header; `session_key` the place the message came to. `stopped`
     says that the person asked for it to be stopped; `recovered` that the row was found, not just written, so
     that its transcript may hold a beginning. `standing` is what the store said as the message was accepted: good
-    for a turn that starts at once, and None for one that had to wait, whose rights are asked again.
+    for a turn that starts at once, and None for one that had to wait, whose rights are asked again. `aside` is
+    held in memory only: a turn that has one is attended, and one found again after a crash is ended and not run.
     """
 
     seq: int
@@ -79,6 +119,16 @@ class Turn:
     body: Body
     recovered: bool = False
     standing: Standing | None = None
+    aside: Aside = NO_ASIDE
+
+    def file_id(self, number: int) -> str:
+        """The id under which its file of that number is kept, when that is fetched; the same in every run."""
+        return f"{self.turn_id}-{number}"
+
+    @property
+    def forsaken(self) -> bool:
+        """Whether it was bound to a request that is gone with the process that took it."""
+        return self.body.attended and self.recovered
 
 
 _t = tables.turns.c
@@ -108,6 +158,7 @@ def add(
     body: Body,
     now: datetime,
     standing: Standing | None = None,
+    aside: Aside = NO_ASIDE,
 ) -> Turn:
     """Queue a turn. It is accepted when the surrounding transaction commits."""
     seq = _insert.insert(
@@ -144,6 +195,7 @@ def add(
         route=route,
         body=body,
         standing=standing,
+        aside=aside,
     )
 
 
@@ -203,20 +255,33 @@ def finish(
         )
 
 
-def stop(connection: Connection, session_id: SessionId, principals: Iterable[str] | None) -> list[TurnId]:
-    """Mark the unfinished turns of a session as stopped, those of `principals` or of everybody (None).
+def stop(connection: Connection, session_id: SessionId | None, principals: Iterable[str] | None) -> list[TurnId]:
+    """Mark unfinished turns as stopped: those of a session or of all sessions (None), and in it those of
+    `principals` or of everybody (None).
 
     Returns the turns marked. The lane ends them; after a crash they are ended instead of run.
     """
-    marked = select(_t.turn_id).where(
-        _t.session_id == session_id, _t.finished_at.is_(None), _t.kind == Kind.MESSAGE.value
-    )
+    assert session_id is not None or principals is not None, "nobody stops everything"
+    marked = select(_t.turn_id).where(_t.finished_at.is_(None), _t.kind == Kind.MESSAGE.value)
+    if session_id is not None:
+        marked = marked.where(_t.session_id == session_id)
     if principals is not None:
         marked = marked.where(_t.principal.in_(list(principals)))
     found = [TurnId(turn_id) for turn_id in connection.execute(marked.order_by(_t.seq)).scalars()]
-    if found:
-        connection.execute(update(tables.turns).where(_t.turn_id.in_(found)).values(stopped=True))
+    for start in range(0, len(found), 500):
+        some = found[start : start + 500]
+        connection.execute(update(tables.turns).where(_t.turn_id.in_(some)).values(stopped=True))
     return found
+
+
+def busy_in(connection: Connection, channel: str, account: str | None, chat: Chat) -> list[SessionId]:
+    """The sessions with unfinished turns that came from a chat; `account` None is every account of the channel."""
+    query = select(_t.session_id).where(
+        _t.finished_at.is_(None), _t.channel == channel, _t.chat_kind == chat.kind.value, _t.chat_id == chat.id
+    )
+    if account is not None:
+        query = query.where(_t.account == account)
+    return [SessionId(session_id) for session_id in connection.execute(query.distinct()).scalars()]
 
 
 def opened_key(connection: Connection, agent_id: AgentId, session_id: SessionId) -> str | None:
@@ -225,10 +290,82 @@ def opened_key(connection: Connection, agent_id: AgentId, session_id: SessionId)
     return connection.execute(query).scalar()
 
 
+_SAID_NOTHING = (Kind.COMMAND.value, Kind.REMOVE.value)
+
+
 def hands(connection: Connection, session_id: SessionId) -> set[tuple[str, str]]:
     """The principals who ever caused a turn in a session, each with the kind of chat it was in."""
-    query = select(_t.principal, _t.chat_kind).where(_t.session_id == session_id).distinct()
-    return {(row.principal, row.chat_kind) for row in connection.execute(query)}
+    return hands_of(connection, [session_id]).get(session_id, set())
+
+
+def hands_of(connection: Connection, session_ids: Sequence[SessionId]) -> dict[SessionId, set[tuple[str, str]]]:
+    """The `hands` of several sessions; one without any is left out."""
+    query = (
+        select(_t.session_id, _t.principal, _t.chat_kind)
+        .where(_t.session_id.in_(session_ids), _t.kind.notin_(_SAID_NOTHING))
+        .distinct()
+    )
+    found: dict[SessionId, set[tuple[str, str]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(SessionId(row.session_id), set()).add((row.principal, row.chat_kind))
+    return found
+
+
+def kinds(connection: Connection, session_id: SessionId) -> set[Kind]:
+    """What was ever asked of the lane of a session; nothing for one that no row names."""
+    query = select(_t.kind).where(_t.session_id == session_id).distinct()
+    return {Kind(kind) for kind in connection.execute(query).scalars()}
+
+
+def whose(connection: Connection, session_id: SessionId) -> tuple[AgentId, str] | None:
+    """The agent of a session that had a turn, and the key in its header; None for one that no row names."""
+    query = select(_t.agent_id, _t.opened_key).where(_t.session_id == session_id).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else (AgentId(row.agent_id), row.opened_key)
+
+
+def route_into(connection: Connection, session_id: SessionId) -> Route | None:
+    """A route by which messages came to a session; None for one that no message came to."""
+    query = select(tables.turns).where(_t.session_id == session_id, _t.kind == Kind.MESSAGE.value).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else routes.from_row(row)
+
+
+def add_command(
+    connection: Connection,
+    *,
+    turn_id: TurnId,
+    agent_id: AgentId,
+    session_id: SessionId,
+    session_key: str,
+    opened_key: str,
+    principal: str,
+    route: Route,
+    now: datetime,
+) -> None:
+    """Keep that a command was carried out, so that whoever sent it can ask for its turn; it has ended already."""
+    connection.execute(
+        insert(tables.turns).values(
+            turn_id=turn_id,
+            agent_id=agent_id,
+            session_id=session_id,
+            session_key=session_key,
+            opened_key=opened_key,
+            principal=principal,
+            kind=Kind.COMMAND.value,
+            status=Status.DONE.value,
+            collectable=False,
+            stopped=False,
+            accepted_at=now,
+            finished_at=now,
+            **routes.to_columns(route),
+        )
+    )
+
+
+def any_of(connection: Connection, agent_id: AgentId) -> bool:
+    """Whether anything was ever said to an agent."""
+    return connection.execute(select(_t.seq).where(_t.agent_id == agent_id).limit(1)).first() is not None
 
 
 def waiting(connection: Connection, session_id: SessionId) -> int:
@@ -250,7 +387,9 @@ class TurnState:
     agent_id: AgentId
     session_id: SessionId
     session_key: str
+    opened_key: str
     principal: str
+    kind: Kind
     status: Status
     error: str | None
     answered_by: TurnId
@@ -269,7 +408,9 @@ def state(connection: Connection, turn_id: TurnId) -> TurnState | None:
         agent_id=AgentId(row.agent_id),
         session_id=SessionId(row.session_id),
         session_key=row.session_key,
+        opened_key=row.opened_key,
         principal=row.principal,
+        kind=Kind(row.kind),
         status=Status(row.status),
         error=row.error,
         answered_by=TurnId(row.answered_by or row.turn_id),
@@ -290,6 +431,37 @@ def prune(connection: Connection, agent_ids: Iterable[AgentId], before: datetime
             delete(bodies).where(bodies.c.agent_id == agent_id, bodies.c.turn_id.in_(ended))
         ).rowcount
     return gone
+
+
+def forget_words(connection: Connection, agent_id: AgentId, session_id: SessionId) -> None:
+    """Forget what was said in a session's turns and what was answered to its commands; the rows stay."""
+    as_agent(connection, agent_id)
+    ended = select(_t.turn_id).where(
+        _t.agent_id == agent_id, _t.session_id == session_id, _t.finished_at.is_not(None)
+    )
+    bodies, sent, sent_bodies = tables.turn_bodies, tables.outbox.c, tables.outbox_bodies
+    connection.execute(delete(bodies).where(bodies.c.agent_id == agent_id, bodies.c.turn_id.in_(ended)))
+    theirs = select(sent.delivery_id).where(
+        sent.agent_id == agent_id, sent.turn_id.in_(ended), sent.ended_at.is_not(None)
+    )
+    connection.execute(
+        delete(sent_bodies).where(sent_bodies.c.agent_id == agent_id, sent_bodies.c.delivery_id.in_(theirs))
+    )
+
+
+def files_of(connection: Connection, agent_id: AgentId, session_id: SessionId) -> set[str]:
+    """The ids of the files that were sent with the turns of a session, as far as their words are still known."""
+    query = select(tables.turns).where(
+        _t.agent_id == agent_id, _t.session_id == session_id, _t.kind == Kind.MESSAGE.value
+    )
+    rows = connection.execute(query).all()
+    bodies = _bodies(connection, agent_id, [row.turn_id for row in rows])
+    found = [_from_row(row, bodies[row.turn_id]) for row in rows if row.turn_id in bodies]
+    return {
+        attachment.attachment_id or turn.file_id(number)
+        for turn in found
+        for number, attachment in enumerate(turn.body.attachments)
+    }
 
 
 def _bodies(connection: Connection, agent_id: AgentId, turn_ids: Sequence[str]) -> dict[str, Body]:

@@ -8,17 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rookery.ids import AgentId, SessionId, TurnId, UserId
+from rookery.messages import StopReason, Usage
 from rookery.models import ModelEvent
 
 BACKLOG = 1000
 """Events a watcher may lag behind before it loses the oldest; it can read the whole from the transcript."""
 
 
+_UNUSED = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """The session an event belongs to, and the one user who may see it on pages of theirs.
 
-    `user_id` is None where no one person owns what is said: in a group, and with guests.
+    `user_id` is None where no one person owns what is said (in a group, with guests), and for what is on no page.
     """
 
     agent_id: AgentId
@@ -45,13 +49,18 @@ class TurnDelta:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """A turn ended; `text` is what the person is told, `status` how it ended."""
+    """A turn ended; `text` is what the person is told, `status` how it ended.
+
+    `stop_reason` is that of its last entry, None where it has none; `usage` what all its model calls used.
+    """
 
     turn_id: TurnId
     turn_ids: tuple[TurnId, ...]
     status: str
     text: str
     error: str | None = None
+    stop_reason: StopReason | None = None
+    usage: Usage = _UNUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,9 @@ class SessionRemoved:
 TurnEvent = TurnStarted | TurnDelta | TurnFinished
 Event = TurnEvent | SessionChanged | SessionRemoved
 
+Follower = Callable[[TurnEvent], None]
+"""Told of every event of one session's turns, in order. Never waits, never raises."""
+
 Listener = Callable[[Where, Event], None]
 """Told of every event of every session; who may see it is `Where.user_id`. Never waits, never raises."""
 
@@ -79,6 +91,7 @@ class Watchers:
 
     def __init__(self) -> None:
         self._queues: dict[tuple[AgentId, SessionId], set[asyncio.Queue[TurnEvent]]] = {}
+        self._followers: dict[tuple[AgentId, SessionId], list[Follower]] = {}
         self._listeners: list[Listener] = []
 
     @contextmanager
@@ -93,6 +106,22 @@ class Watchers:
             watching.discard(queue)
             if not watching:
                 self._queues.pop((agent_id, session_id), None)
+
+    def follow(self, agent_id: AgentId, session_id: SessionId, follower: Follower) -> Callable[[], None]:
+        """Be told of the session's turns from now on, without loss, until what is returned is called.
+
+        For who keeps what it is told itself, as long as one turn takes.
+        """
+        key = (agent_id, session_id)
+        self._followers.setdefault(key, []).append(follower)
+
+        def leave() -> None:
+            following = self._followers[key]
+            following.remove(follower)
+            if not following:
+                del self._followers[key]
+
+        return leave
 
     @contextmanager
     def listen(self, listener: Listener) -> Generator[None]:
@@ -109,6 +138,8 @@ class Watchers:
             listener(where, event)
         if isinstance(event, SessionChanged | SessionRemoved):
             return
+        for follower in tuple(self._followers.get((where.agent_id, where.session_id), ())):
+            follower(event)
         for queue in self._queues.get((where.agent_id, where.session_id), ()):
             if queue.full():
                 queue.get_nowait()
@@ -116,4 +147,4 @@ class Watchers:
 
     def watched(self, agent_id: AgentId, session_id: SessionId) -> bool:
         """Whether anybody watches this one session."""
-        return (agent_id, session_id) in self._queues
+        return (agent_id, session_id) in self._queues or (agent_id, session_id) in self._followers

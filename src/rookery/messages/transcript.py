@@ -45,9 +45,12 @@ class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
     text: str
 
 
-class ImagePart(Struct, frozen=True, tag_field="type", tag="image", rename="camel"):
+class ImagePart(Struct, frozen=True, tag_field="type", tag="image", rename="camel", omit_defaults=True):
+    """A picture that the agent's attachment store holds; `name` is what people call it."""
+
     attachment_id: str
     content_type: str
+    name: str | None = None
 
 
 class ThinkingPart(Struct, frozen=True, tag_field="type", tag="thinking", omit_defaults=True):
@@ -110,7 +113,8 @@ class MessageEntry(
     """Something said: by a person, by the model, or by a tool.
 
     `accepted` (user entries) names the accepted messages this entry answers for, so that a batch is known
-    after a crash. `error` (assistant entries that ended in one) is the word the person was given.
+    after a crash, and `attachments` the files that came with them and are kept. `error` (assistant entries that
+    ended in one) is the word the person was given.
     """
 
     id: EntryId
@@ -120,6 +124,7 @@ class MessageEntry(
     role: Role
     content: tuple[Part, ...]
     accepted: tuple[TurnId, ...] = ()
+    attachments: tuple[str, ...] = ()
     sender: SenderNote | None = None
     provider: str | None = None
     model: str | None = None

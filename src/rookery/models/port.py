@@ -6,7 +6,7 @@ needs, the key included: an implementation reads no environment and remembers no
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,6 +64,9 @@ class ModelRequest:
     added after the words of the last user message, so that everything before it stays a stable prefix, and so
     do the tool calls and results after it as long as the turn keeps its context.
 
+    `images` are the pictures that this call shows, by the id of their attachment; the history's other pictures are
+    named in words.
+
     `model` is the provider's own name for it. `timeout_seconds` bounds the call from here to its last byte.
     `cache_salt` keeps people apart in the prefix cache of a shared engine (vLLM); None sends none.
     """
@@ -76,6 +79,7 @@ class ModelRequest:
     key: Key | None = None
     timeout_seconds: float = 120.0
     cache_salt: str | None = None
+    images: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ class ScriptedModel:
         """Every request, in the order they began."""
         self.running = 0
         """Streams that have begun and not ended."""
+        self.holding = 0
+        """Streams that have come to a gate of their step, and wait there."""
         self.abandoned = 0
         """Streams that were closed or cancelled before they came to their end."""
 
@@ -97,7 +99,7 @@ class ScriptedModel:
         self._closed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until this holds; it is asked again whenever a stream begins or ends."""
+        """Wait until this holds; it is asked again whenever a stream begins, comes to a gate, or ends."""
         while not holds():
             change: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._changed.append(change)
@@ -135,9 +137,12 @@ class ScriptedModel:
     async def _wait(self, gate: asyncio.Event | None, seconds: float) -> None:
         if gate is not None and not self._closed.is_set():
             opened = [asyncio.ensure_future(event.wait()) for event in (gate, self._closed)]
+            self.holding += 1
+            self._wake()
             try:
                 done, _ = await asyncio.wait(opened, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self.holding -= 1
                 for future in opened:
                     future.cancel()
             if not done:

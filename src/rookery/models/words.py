@@ -51,7 +51,7 @@ def _texts(entry: MessageEntry) -> Iterator[str]:
             case ToolCallPart():
                 yield f"{part.name} {msgspec.json.encode(part.arguments).decode()}"
             case _:
-                yield part.attachment_id
+                yield f"[Image: {part.name or part.attachment_id}]"
 
 
 def _length(content: tuple[Part, ...]) -> int:

@@ -1,9 +1,11 @@
 """Every request the gateway makes to somebody else, through one client with one set of rules.
 
-No redirect is followed, no proxy or password file of the process environment is used, no cookie is kept.
-What can go wrong is said in words that every layer knows, so that models and channels need not import this:
+`operator` is for addresses that whoever runs the gateway wrote down, `public` for all others. No proxy or
+password file of the process environment is used, no cookie is kept. What can go wrong is said in words that every
+layer knows, so that models and channels need not import this:
 
     ConnectionRefusedError   no connection came about: nothing listens, no such host, no TLS
+    ├── Blocked              `public` only: not an address that may be asked; says why, for a person
     ConnectionResetError     there was a connection and it was lost
     TimeoutError             the time given was not enough
     ValueError               what came back is not HTTP, or is more than the caller wants
@@ -15,70 +17,29 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from types import MappingProxyType
 
 import aiohttp
 from yarl import URL
 
-WHOLE_LIMIT = 1 << 20
-"""The largest answer that is read whole unless the caller says otherwise, in bytes."""
+from rookery.outbound.answer import NO_ADDRESS, WHOLE_LIMIT, Answer, in_common_words
+from rookery.outbound.public import LookUp, PublicClient
+from rookery.outbound.targets import Blocked
+
+__all__ = ["WHOLE_LIMIT", "Answer", "Blocked", "Outbound"]
 
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 4.0  # uvicorn (so vLLM) hangs up after 5 idle seconds; a POST on such a line would be lost
 _LINGER_SECONDS = 1.0
-_NO_ADDRESS = "The address is not an http or https URL."
-
-
-class Answer:
-    """The answer to one request, while its body arrives. Made by `Outbound`; valid inside its `async with`."""
-
-    __slots__ = ("_response", "left", "status")
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.left = False
-
-    def header(self, name: str) -> str | None:
-        """One header by its name, whatever the case; None when the server did not send it."""
-        return self._response.headers.get(name)
-
-    async def read_some(self) -> bytes:
-        """Whatever bytes of the body are there, waiting for the first; `b""` at its end.
-
-        Raises `TimeoutError` or `ConnectionResetError`.
-        """
-        try:
-            return await self._response.content.readany()
-        except (OSError, aiohttp.ClientError) as error:
-            raise _in_common_words(error) from error
-
-    async def read_whole(self, limit: int = WHOLE_LIMIT) -> bytes:
-        """The whole body. Raises `ValueError` as soon as it is larger than `limit` bytes, without the rest."""
-        parts: list[bytes] = []
-        size = 0
-        while data := await self.read_some():
-            size += len(data)
-            if size > limit:
-                raise ValueError(f"The answer is larger than {limit} bytes.")
-            parts.append(data)
-        return b"".join(parts)
-
-    def leave(self) -> None:
-        """Say that nothing more of the body is wanted, though the server may end it properly.
-
-        The connection is then used again when the end comes within a second, and closed when it does not.
-        """
-        self.left = True
-
-    def abort(self) -> None:
-        """Hang up now. Whoever is reading gets `ConnectionResetError`."""
-        self._response.close()
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Outbound:
     """The gateway's one HTTP client. Made anywhere, it opens nothing before its first request."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, look_up: LookUp | None = None) -> None:
+        """`look_up` finds the addresses of the names that `public` is given, instead of the system's resolver."""
+        self._public = PublicClient(look_up)
         self._session: aiohttp.ClientSession | None = None
         self._lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}  # left, their end not yet seen
         self._closed = False
@@ -107,13 +68,13 @@ class Outbound:
         try:
             address = _parsed(url)
         except ValueError as error:
-            raise ConnectionRefusedError(_NO_ADDRESS) from error
+            raise ConnectionRefusedError(NO_ADDRESS) from error
         try:
             response = await session.request(
                 method, address, headers=headers, data=body, timeout=timeout, allow_redirects=False
             )
         except (OSError, ValueError, aiohttp.ClientError) as error:
-            raise _in_common_words(error) from error
+            raise in_common_words(error) from error
         answer = Answer(response)
         try:
             yield answer
@@ -125,6 +86,46 @@ class Outbound:
             else:
                 response.close()
 
+    @asynccontextmanager
+    async def public(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = _NONE,
+        secret_headers: Mapping[str, str] = _NONE,
+        body: bytes | None = None,
+        total_seconds: float,
+        idle_seconds: float = 20.0,
+        connect_seconds: float = 10.0,
+        max_bytes: int,
+    ) -> AsyncGenerator[Answer, None]:
+        """Ask an address that a person, a model, a message or a page named; public addresses only.
+
+        http and https on any port but those of other well-known services (`targets.py` lists them), without a
+        user name or password in the URL. Up to five redirects are followed, each checked like the first: a step
+        down from https ends it, and another origin gets neither `secret_headers` nor Authorization, nor Cookie,
+        nor the body. `total_seconds` bounds everything from here to the last byte, redirects included,
+        `idle_seconds` each silence. The body is asked for uncompressed and refused otherwise; more than
+        `max_bytes` of it are never read. Leaving the block hangs up.
+
+        Raises the errors at the top of this module; their words are fit for the person who named the address.
+        """
+        if self._closed:
+            raise ConnectionRefusedError("The outbound client is closed; the gateway is stopping.")
+        async with self._public.request(
+            method,
+            url,
+            headers=headers,
+            secret_headers=secret_headers,
+            body=body,
+            total_seconds=total_seconds,
+            idle_seconds=idle_seconds,
+            connect_seconds=connect_seconds,
+            max_bytes=max_bytes,
+        ) as answer:
+            yield answer
+
     async def close(self) -> None:
         """Hang up everywhere and give back the sockets. Requests under way end with `ConnectionResetError`."""
         self._closed = True
@@ -135,6 +136,7 @@ class Outbound:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        await self._public.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -168,26 +170,3 @@ def _timeout(total: float | None, connect: float, idle: float | None) -> aiohttp
 def _parsed(url: str) -> URL:
     """An address of the operator's, which come again with every request. Raises `ValueError` for what is none."""
     return URL(url, encoded=True)
-
-
-def _in_common_words(error: Exception) -> Exception:
-    """The same trouble as one of the four errors; never with the request's headers or body in its words."""
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return ConnectionRefusedError("No connection came about in time.")
-        case aiohttp.ClientConnectorError() | aiohttp.ServerFingerprintMismatch():
-            return ConnectionRefusedError(_reason(error))
-        case TimeoutError():
-            return TimeoutError("The time given ran out.")
-        case aiohttp.ClientResponseError():
-            return ValueError(f"The answer is not HTTP: {_reason(error)}")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return ConnectionRefusedError(_NO_ADDRESS)
-        case aiohttp.ClientError() | OSError():
-            return ConnectionResetError(_reason(error) or "The connection was lost.")
-        case _:
-            return ValueError("The request's headers cannot be sent.")
-
-
-def _reason(error: Exception) -> str:
-    return (error.message if isinstance(error, aiohttp.ClientResponseError) else str(error))[:200]

@@ -39,6 +39,32 @@ class LazyOutbound:
             connect_seconds=connect_seconds,
         )
 
+    def public(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        secret_headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        total_seconds: float,
+        idle_seconds: float = 20.0,
+        connect_seconds: float = 10.0,
+        max_bytes: int,
+    ) -> AbstractAsyncContextManager[Answer]:
+        """See `Outbound.public`."""
+        return self._opened().public(
+            method,
+            url,
+            headers=headers or {},
+            secret_headers=secret_headers or {},
+            body=body,
+            total_seconds=total_seconds,
+            idle_seconds=idle_seconds,
+            connect_seconds=connect_seconds,
+            max_bytes=max_bytes,
+        )
+
     async def warm(self) -> None:
         """Import what the first request will need, in a thread of its own."""
         await asyncio.to_thread(__import__, "rookery.outbound.client")

@@ -77,6 +77,9 @@ class Action(StrEnum):
     READ_HOUSE = "house.read"
     """Counts, health and metrics."""
 
+    RETRY_DELIVERY = "delivery.retry"
+    """Try replies again that a network never took."""
+
     CHANGE_CONFIG = "config.change"
     READ_LOG = "log.read"
     """The operational log and the audit trail."""
@@ -133,6 +136,9 @@ _IN_SESSIONS = frozenset(
 )
 """What shows or changes what was said. On a shared agent a person may only in a session nobody else wrote in, and
 a group's sponsor and the admins in the group's."""
+
+_KNOWN_TO_KEEPERS = frozenset({Action.READ_AGENT, Action.LIST_SESSIONS})
+"""What a group's sponsor and the admins may do to its own agent outside the group."""
 
 _OWN_PERSON = frozenset(
     {
@@ -205,7 +211,7 @@ def _operator(action: Action) -> Decision:
 def _guest(action: Action, resource: AgentResource) -> Decision:
     if resource.agent.owner is not None:
         return Decision(False, "This assistant is a person's own.")
-    if not resource.guests:
+    if not resource.guests or (resource.agent.of_a_group and resource.chat is ChatKind.DM):
         return Decision(False, "You have not been let in here.")
     if action not in _GUEST_ACTIONS:
         return Decision(False, "Guests cannot do that.")
@@ -238,6 +244,8 @@ def _member(actor: Member, action: Action, resource: AgentResource) -> Decision:
             return Decision(False, "A person's own assistant does not answer in groups.")
         return _YES
     keeper = actor.admin or agent.sponsor == actor.user_id
+    if agent.of_a_group and resource.chat is ChatKind.DM and not (keeper and action in _KNOWN_TO_KEEPERS):
+        return Decision(False, "This assistant is a group's own.")
     if action in _IN_SESSIONS:
         if resource.own_session if resource.chat is ChatKind.DM else keeper:
             return _YES

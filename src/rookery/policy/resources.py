@@ -10,11 +10,15 @@ from rookery.messages import ChatKind
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What the gate needs to know of an agent; exactly one of `owner` and `sponsor` is set."""
+    """What the gate needs to know of an agent; exactly one of `owner` and `sponsor` is set.
+
+    `of_a_group`: it was made for one group and answers nowhere else.
+    """
 
     enabled: bool
     owner: UserId | None
     sponsor: UserId | None
+    of_a_group: bool = False
 
 
 @dataclass(frozen=True, slots=True)

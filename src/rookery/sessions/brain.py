@@ -12,6 +12,7 @@ from rookery.errors import NotFound, StorageCorrupt
 from rookery.ids import AgentId, SessionId
 from rookery.messages import Header
 from rookery.messages.transcript import VERSION
+from rookery.sessions.attachments import Attachments
 from rookery.sessions.session import Session
 from rookery.sessions.summary import SessionSummary
 from rookery.sessions.transcripts import Problem, Summaries, Transcripts, check_session_id
@@ -24,7 +25,7 @@ _SESSION_COST = 2048
 
 
 class Brain:
-    """One agent's sessions. Used inside `Brains.use`, and not after it.
+    """One agent's sessions and attachments. Used inside `Brains.use`, and not after it.
 
     `home` is the brain's directory, None where it has none.
     """
@@ -35,11 +36,13 @@ class Brain:
         transcripts: Transcripts,
         summaries: Summaries,
         *,
+        attachments: Attachments | None = None,
         home: Path | None = None,
         session_bytes: int = SESSION_BYTES,
     ) -> None:
         self.agent_id = agent_id
         self.home = home
+        self._attachments = attachments
         self._transcripts = transcripts
         self._summaries = summaries
         self._session_bytes = session_bytes
@@ -48,6 +51,12 @@ class Brain:
         self._loading: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self._recent: OrderedDict[SessionId, Session] = OrderedDict()
         self._bytes = 0
+
+    @property
+    def attachments(self) -> Attachments:
+        """The files that people sent to this agent."""
+        assert self._attachments is not None, "this brain was made for its sessions alone"
+        return self._attachments
 
     async def session(self, session_id: SessionId) -> Session:
         """The session, with everything in it. Raises `NotFound`, `StorageUnavailable`, or `StorageCorrupt`
@@ -93,6 +102,24 @@ class Brain:
         if data is None:
             raise NotFound(f"There is no session {session_id!r}.")
         return data
+
+    async def remove(self, session_id: SessionId) -> None:
+        """Delete a session with everything in it; one that is not there is gone already.
+
+        Raises `StorageUnavailable`: then the same call again is the way to go on.
+        """
+        try:
+            session = await self._find(session_id, None)
+        except StorageCorrupt:
+            session = None
+        if session is None:
+            await self._transcripts.remove(session_id)
+        else:
+            await session.remove()
+            self._open.pop(session_id, None)
+            if self._recent.pop(session_id, None) is not None:
+                self._bytes -= session.size + _SESSION_COST
+        self._summaries.changed(session_id)
 
     async def catch_up(self) -> None:
         """Bring the list of sessions up to date now, so that the next listing need not."""

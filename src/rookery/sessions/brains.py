@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from rookery.ids import AgentId
+from rookery.sessions.attachment_files import FileAttachments
 from rookery.sessions.brain import SESSION_BYTES, Brain
 from rookery.sessions.disk import FileOps
 from rookery.sessions.index import IndexedSummaries
 from rookery.sessions.jsonl import JsonlTranscripts
-from rookery.sessions.twin import MemorySummaries, MemoryTranscripts
+from rookery.sessions.twin import MemoryAttachments, MemorySummaries, MemoryTranscripts
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
 
@@ -115,7 +116,10 @@ class FileBrains(BrainPool):
             transcripts = JsonlTranscripts(home, agent_id, threads, ops=ops)
             await transcripts.prepare()
             summaries = IndexedSummaries(home, agent_id, threads, transcripts)
-            return Brain(agent_id, transcripts, summaries, home=home, session_bytes=session_bytes)
+            attachments = FileAttachments(home, agent_id, threads, ops=ops)
+            return Brain(
+                agent_id, transcripts, summaries, attachments=attachments, home=home, session_bytes=session_bytes
+            )
 
         super().__init__(open_brain, open_brains)
 
@@ -127,12 +131,14 @@ class RowBrains(BrainPool):
         self, database: Database, open_brains: int = OPEN_BRAINS, *, session_bytes: int = SESSION_BYTES
     ) -> None:
         # Imported by who has a PostgreSQL database, and by nobody else's start.
+        from rookery.sessions.attachment_rows import RowAttachments
         from rookery.sessions.rows import RowSummaries, RowTranscripts
 
         async def open_brain(agent_id: AgentId) -> Brain:
             transcripts = RowTranscripts(database, agent_id)
             summaries = RowSummaries(database, agent_id, transcripts)
-            return Brain(agent_id, transcripts, summaries, session_bytes=session_bytes)
+            attachments = RowAttachments(database, agent_id)
+            return Brain(agent_id, transcripts, summaries, attachments=attachments, session_bytes=session_bytes)
 
         super().__init__(open_brain, open_brains)
 
@@ -142,10 +148,13 @@ class MemoryBrains(BrainPool):
 
     def __init__(self, open_brains: int = OPEN_BRAINS, *, session_bytes: int = SESSION_BYTES) -> None:
         self.transcripts: dict[AgentId, MemoryTranscripts] = {}
+        self.attachments: dict[AgentId, MemoryAttachments] = {}
 
         async def open_brain(agent_id: AgentId) -> Brain:
             transcripts = self.transcripts.setdefault(agent_id, MemoryTranscripts())
-            return Brain(agent_id, transcripts, MemorySummaries(transcripts), session_bytes=session_bytes)
+            attachments = self.attachments.setdefault(agent_id, MemoryAttachments())
+            summaries = MemorySummaries(transcripts)
+            return Brain(agent_id, transcripts, summaries, attachments=attachments, session_bytes=session_bytes)
 
         super().__init__(open_brain, open_brains)
 

@@ -29,9 +29,12 @@ class FileOps:
 
 
 @contextmanager
-def opened(path: Path | str, flags: int) -> Generator[int]:
-    """The descriptor of one file; closed at the end. Raises `OSError`, also when the last part is a link."""
-    descriptor = os.open(path, flags | _SAFE, PRIVATE_FILE)
+def opened(path: Path | str, flags: int, *, beneath: int | None = None) -> Generator[int]:
+    """The descriptor of one file; closed at the end. Raises `OSError`, also when the last part is a link.
+
+    `beneath` is the descriptor of the directory that the path begins in.
+    """
+    descriptor = os.open(path, flags | _SAFE, PRIVATE_FILE, dir_fd=beneath)
     try:
         yield descriptor
     finally:

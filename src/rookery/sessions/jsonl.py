@@ -95,6 +95,10 @@ class JsonlTranscripts:
         data, _ = await self._look(session_id, lambda file: file.peek(0))
         return data or None
 
+    async def remove(self, session_id: SessionId) -> None:
+        if is_session_id(session_id):
+            await self._use(session_id, TranscriptFile.remove)
+
     async def sizes(self) -> dict[SessionId, int]:
         """How long each transcript is, in bytes, as the directory says."""
         return await self._threads.run(str(self._agent_id), self._sizes)
@@ -206,6 +210,17 @@ class TranscriptFile:
                 self.ids.update(fresh)
                 self._size, self._has_header = size + len(data), True
             return len(data)
+
+    def remove(self) -> None:
+        """See `Transcripts.remove`."""
+        with self._mistrusting("deleted"):
+            aside = [
+                path for path in self._directory.iterdir() if path.name.startswith(f"{self._path.stem}.torn-")
+            ]
+            for path in (*aside, self._path):
+                path.unlink(missing_ok=True)
+            sync_directory(self._directory, self._ops)
+            self._size, self._has_header, self._cut_at, self.ids = None, False, None, set()
 
     def load(self) -> Transcript | None:
         """See `Transcripts.load`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rookery.ids import AgentId, SessionId
@@ -103,6 +103,15 @@ class RowTranscripts:
             return "".join(f"{line}\n" for line in (header, *lines)).encode()
 
         return await self._database.read(work)
+
+    async def remove(self, session_id: SessionId) -> None:
+        def work(connection: Connection) -> None:
+            as_agent(connection, self._agent_id)
+            self._lock(connection, session_id)  # no append may slip in between the two
+            connection.execute(delete(entries_table).where(self._mine(entries_table, session_id)))
+            connection.execute(delete(sessions).where(self._mine(sessions, session_id)))
+
+        await self._database.write(work)
 
     async def problems(self) -> list[Problem]:
         problems: list[Problem] = []

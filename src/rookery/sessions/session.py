@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import msgspec
 
+from rookery.errors import NotFound
 from rookery.ids import EntryId, SessionId, TurnId
 from rookery.messages import AnyEntry, Entry, Header, MessageEntry, encode_line
 from rookery.models import PromptMessage
@@ -38,6 +39,7 @@ class Session:
         self._grown = grown
         self._lock = asyncio.Lock()
         self._written = False
+        self._removed = False
         self._entries: list[AnyEntry] = []
         self._messages: list[PromptMessage] = []
         self._turns: dict[TurnId, list[AnyEntry]] = {}
@@ -100,8 +102,8 @@ class Session:
 
         An entry that names no parent gets the one before it. An id that is there already is left as it is.
         Without entries it only makes sure that the session is written. Raises `StorageUnavailable`: then the
-        session is as before, and the same call again is the way to go on. What was begun is finished also
-        when the caller is cancelled.
+        session is as before, and the same call again is the way to go on. Raises `NotFound` once it was removed.
+        What was begun is finished also when the caller is cancelled.
         """
         task = asyncio.create_task(self._append(entries))
         try:
@@ -114,6 +116,15 @@ class Session:
             if not task.cancelled():
                 task.exception()  # being cancelled is what the caller learns
             raise
+
+    async def remove(self) -> None:
+        """Delete the session's transcript; whoever still holds the session finds that it takes nothing any more.
+
+        Raises `StorageUnavailable`: then the same call again is the way to go on.
+        """
+        async with self._lock:
+            await self._transcripts.remove(self.id)
+            self._removed = True
 
     async def refresh(self) -> None:
         """Take in what other processes have added. Returns at once where there are none."""
@@ -129,6 +140,8 @@ class Session:
 
     async def _append(self, entries: Sequence[Entry]) -> None:
         async with self._lock:
+            if self._removed:
+                raise NotFound(f"There is no session {self.id!r}.")
             fresh = self._chain(entries)
             if not fresh and self._written:
                 return

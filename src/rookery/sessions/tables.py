@@ -17,6 +17,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     RowMapping,
     Select,
@@ -32,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 from rookery.sessions.summary import SessionSummary, read_cursor
 from rookery.storage import Instant
 
-CONTENT_TABLES = ("entries", "sessions")
+CONTENT_TABLES = ("entries", "sessions", "attachments")
 """The PostgreSQL tables that hold what people said; each needs forced row-level security on `agent_id`."""
 
 _NAMES = {"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -98,6 +99,20 @@ sessions = Table(
     *_summary_columns(),
 )
 Index("ix_sessions_latest", sessions.c.agent_id, sessions.c.updated_at, sessions.c.session_id)
+
+attachments = Table(
+    "attachments",
+    content_metadata,
+    Column("agent_id", _Id, primary_key=True),
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
 
 indexed = Table(
     "sessions",

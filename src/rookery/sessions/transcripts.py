@@ -95,6 +95,13 @@ class Transcripts(Protocol):
         """The transcript as JSON lines, unreadable ones included; None when there is none."""
         ...
 
+    async def remove(self, session_id: SessionId) -> None:
+        """Delete a transcript and everything kept aside of it; gone from the disk when it returns.
+
+        One that is not there is gone already. Raises `StorageUnavailable`: then the same call again is the way on.
+        """
+        ...
+
     async def problems(self) -> list[Problem]:
         """Look at every transcript and say what is wrong; changes nothing."""
         ...

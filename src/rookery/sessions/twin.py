@@ -1,11 +1,15 @@
-"""Transcripts in memory: all that the port promises but that it lasts. For tests and `rookery demo`."""
+"""Transcripts and attachments in memory: all that the ports promise but that it lasts; for tests and `demo`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import AsyncIterable, Sequence
+from datetime import datetime
 
+from rookery.errors import StorageCorrupt
 from rookery.ids import SessionId
 from rookery.messages import AnyEntry, Header, encode_line
+from rookery.sessions.attachments import FILE_LIMITS, Incoming, Limits, Stored, absent, look_at, require_room
 from rookery.sessions.summary import SessionSummary, begin, fold, read_cursor
 from rookery.sessions.transcripts import (
     Problem,
@@ -51,6 +55,10 @@ class MemoryTranscripts:
 
     async def export(self, session_id: SessionId) -> bytes | None:
         return b"".join(self.lines[session_id]) if session_id in self.lines else None
+
+    async def remove(self, session_id: SessionId) -> None:
+        self.lines.pop(session_id, None)
+        self._ids.pop(session_id, None)
 
     async def problems(self) -> list[Problem]:
         problems: list[Problem] = []
@@ -99,3 +107,55 @@ class MemorySummaries:
     async def rebuild(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class MemoryAttachments:
+    """One agent's attachments; `kept` may be looked at, and damaged, by a test."""
+
+    def __init__(self, *, limits: Limits = FILE_LIMITS) -> None:
+        self.limits = limits
+        self.kept: dict[str, Incoming] = {}
+
+    async def add(
+        self,
+        name: str,
+        content_type: str | None,
+        data: bytes | AsyncIterable[bytes],
+        *,
+        added_by: str,
+        created_at: datetime,
+        attachment_id: str | None = None,
+    ) -> Stored:
+        incoming = await look_at(
+            name,
+            content_type,
+            data,
+            added_by=added_by,
+            created_at=created_at,
+            attachment_id=attachment_id,
+            limit=self.limits.each,
+        )
+        if incoming.stored.id not in self.kept:
+            require_room(self.limits, incoming.stored.size, await self.size())
+        return self.kept.setdefault(incoming.stored.id, incoming).stored
+
+    async def get(self, attachment_id: str) -> Stored:
+        return self._find(attachment_id).stored
+
+    async def read(self, attachment_id: str) -> bytes:
+        found = self._find(attachment_id)
+        if hashlib.sha256(found.data).hexdigest() != found.stored.sha256:
+            raise StorageCorrupt(f"Attachment {attachment_id!r} is not as it was kept.")
+        return found.data
+
+    async def remove(self, attachment_id: str) -> None:
+        self.kept.pop(attachment_id, None)
+
+    async def size(self) -> int:
+        return sum(len(incoming.data) for incoming in self.kept.values())
+
+    def _find(self, attachment_id: str) -> Incoming:
+        found = self.kept.get(attachment_id)
+        if found is None:
+            raise absent(attachment_id)
+        return found

@@ -4,17 +4,31 @@ from rookery.users.agents import (
     Agent,
     ConfiguredAgent,
     add_shared_agent,
+    change_agent,
     get_agent,
     grant_key,
     granted_keys,
     list_agents,
+    remove_agent,
     set_model,
     sync_configured_agents,
     ungrant_key,
 )
 from rookery.users.credentials import Credential, CredentialKind, Issued
 from rookery.users.identities import Identity, identify, link, list_identities, unlink
-from rookery.users.people import User, UserRole, add_user, get_user, is_taken, list_users
+from rookery.users.people import (
+    User,
+    UserRole,
+    add_user,
+    admins,
+    change_user,
+    check_timezone,
+    get_user,
+    is_taken,
+    list_users,
+    prefer,
+)
+from rookery.users.spaces import Space
 
 __all__ = [
     "Agent",
@@ -23,10 +37,15 @@ __all__ = [
     "CredentialKind",
     "Identity",
     "Issued",
+    "Space",
     "User",
     "UserRole",
     "add_shared_agent",
     "add_user",
+    "admins",
+    "change_agent",
+    "change_user",
+    "check_timezone",
     "get_agent",
     "get_user",
     "grant_key",
@@ -37,6 +56,8 @@ __all__ = [
     "list_agents",
     "list_identities",
     "list_users",
+    "prefer",
+    "remove_agent",
     "set_model",
     "sync_configured_agents",
     "ungrant_key",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +34,15 @@ class Agent:
     def shared(self) -> bool:
         """Whether several people may talk to it."""
         return self.owner is None
+
+    @property
+    def of_a_group(self) -> bool:
+        """Whether it was made for one group, and answers nowhere else."""
+        return self.id.startswith(SPACE)
+
+
+SPACE = "space--"
+"""What the id of a group's own agent begins with; nobody else's does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +95,58 @@ def add_shared_agent(
     taken = connection.execute(select(_a.id).where(_a.id_folded == fold(checked))).scalar()
     if taken is not None:
         raise Conflict(f"There is already an agent {taken!r}; choose another id.")
+    return _insert(
+        connection,
+        checked,
+        sponsor=sponsor,
+        name=name or checked,
+        persona=persona,
+        model=model,
+        configured=configured,
+        now=now,
+    )
+
+
+def add_space_agent(connection: Connection, *, sponsor: UserId, name: str, now: datetime) -> Agent:
+    """Add an agent of one group's own, `space--<12 hex>`. Raises `NotFound` for the sponsor."""
+    people.get_user(connection, sponsor)
+    return _insert(
+        connection,
+        AgentId(f"{SPACE}{secrets.token_hex(6)}"),
+        sponsor=sponsor,
+        name=name,
+        persona="",
+        model=None,
+        configured=False,
+        now=now,
+    )
+
+
+def keep_space_agent(
+    connection: Connection, id: AgentId, *, enabled: bool, sponsor: UserId | None = None, name: str | None = None
+) -> None:
+    """Switch a group's own agent on or off, and change who sponsors it and what it is called; None leaves that."""
+    changed = {"enabled": enabled, "sponsor": sponsor, "name": name}
+    kept = {column: value for column, value in changed.items() if value is not None}
+    connection.execute(update(tables.agents).where(_a.id == id).values(**kept))
+
+
+def _insert(
+    connection: Connection,
+    id: AgentId,
+    *,
+    sponsor: UserId,
+    name: str,
+    persona: str,
+    model: str | None,
+    configured: bool,
+    now: datetime,
+) -> Agent:
     connection.execute(
         insert(tables.agents).values(
-            id=checked,
-            id_folded=fold(checked),
-            name=name or checked,
+            id=id,
+            id_folded=fold(id),
+            name=name,
             owner=None,
             sponsor=sponsor,
             persona=persona,
@@ -99,7 +156,7 @@ def add_shared_agent(
             created_at=now,
         )
     )
-    return get_agent(connection, checked)
+    return get_agent(connection, id)
 
 
 def sync_configured_agents(connection: Connection, wanted: Iterable[ConfiguredAgent], *, now: datetime) -> None:
@@ -122,6 +179,8 @@ def sync_configured_agents(connection: Connection, wanted: Iterable[ConfiguredAg
                 configured=True,
                 now=now,
             )
+        elif known.of_a_group:
+            raise Conflict(f"agents.list names {item.id!r}, which is a group's own agent; choose another id.")
         elif not known.shared:
             raise Conflict(
                 f"agents.list names {item.id!r}, which is {known.owner!r}'s own agent; choose another id."
@@ -150,6 +209,32 @@ def set_model(connection: Connection, id: AgentId, model: str | None) -> Agent:
     get_agent(connection, id)
     connection.execute(update(tables.agents).where(_a.id == id).values(model=model))
     return get_agent(connection, id)
+
+
+def change_agent(
+    connection: Connection, id: AgentId, *, name: str | None, persona: str | None, enabled: bool | None
+) -> Agent:
+    """Change what an agent is called and like, or switch it on or off; None leaves that as it is.
+
+    Raises `NotFound`, and `InvalidInput` for a name that is no line.
+    """
+    get_agent(connection, id)
+    if name is not None and (not name.strip() or not name.isprintable()):
+        raise InvalidInput("An agent's name is some words on one line.")
+    changed = {"name": name, "persona": persona, "enabled": enabled}
+    kept = {column: value for column, value in changed.items() if value is not None}
+    if kept:
+        connection.execute(update(tables.agents).where(_a.id == id).values(**kept))
+    return get_agent(connection, id)
+
+
+def remove_agent(connection: Connection, id: AgentId) -> None:
+    """Forget an agent that nobody has talked to; the spaces bound to it must be gone. Raises `Conflict`."""
+    bound = select(tables.spaces.c.chat_id).where(tables.spaces.c.agent_id == id).limit(1)
+    if connection.execute(bound).first() is not None:
+        raise Conflict(f"Agent {id!r} answers a group; remove that first: rookery space remove.")
+    connection.execute(delete(tables.key_grants).where(tables.key_grants.c.agent_id == id))
+    connection.execute(delete(tables.agents).where(_a.id == id))
 
 
 _g = tables.key_grants.c

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from rookery import ids
 from rookery.errors import InvalidInput, NotFound
@@ -33,7 +33,11 @@ class CredentialKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One of a user's ways in; `ended_at` is set once it is none any more. Times are UTC."""
+    """One of a user's ways in; `ended_at` is set once it is none any more. Times are UTC.
+
+    `held`: a device of somebody whose password is another's choice. Until they chose one of their own it lets them
+    do nothing else. A token is never held: only they themselves can have made it.
+    """
 
     id: str
     user_id: UserId
@@ -42,6 +46,7 @@ class Credential:
     created_at: datetime
     used_at: datetime
     ended_at: datetime | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +88,11 @@ _living = (
         _c.name.label("credential_name"),
         _c.created_at.label("issued_at"),
         _c.used_at,
+        tables.passwords.c.must_change,
         *tables.users.c,
     )
     .join(tables.users, tables.users.c.id == _c.user_id)
+    .join(tables.passwords, tables.passwords.c.user_id == _c.user_id, isouter=True)
     .where(_c.ended_at.is_(None))
 )
 _behind = Prepared(_living.where(_c.secret_hash == bindparam("secret_hash")))
@@ -138,6 +145,21 @@ def end_all(
     return connection.execute(query.values(ended_at=now)).rowcount
 
 
+def end_devices(connection: Connection, *, unused_since: datetime, older_than: datetime, now: datetime) -> int:
+    """End the devices that were last used, or made, before a moment; returns how many those were."""
+    query = update(tables.credentials).where(
+        _c.kind == CredentialKind.DEVICE.value,
+        _c.ended_at.is_(None),
+        or_(_c.used_at < unused_since, _c.created_at < older_than),
+    )
+    return connection.execute(query.values(ended_at=now)).rowcount
+
+
+def prune(connection: Connection, before: datetime) -> int:
+    """Forget the credentials that ended before a moment; returns how many."""
+    return connection.execute(delete(tables.credentials).where(_c.ended_at < before)).rowcount
+
+
 def hash_of(secret: str) -> str:
     """The form in which a secret is kept."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
@@ -148,7 +170,15 @@ def _joined(row: Any) -> tuple[User, Credential] | None:
         return None
     user = from_row(row)
     kind = CredentialKind(row.kind)
-    return user, Credential(row.credential_id, user.id, kind, row.credential_name, row.issued_at, row.used_at)
+    return user, Credential(
+        id=row.credential_id,
+        user_id=user.id,
+        kind=kind,
+        name=row.credential_name,
+        created_at=row.issued_at,
+        used_at=row.used_at,
+        held=kind is CredentialKind.DEVICE and bool(row.must_change),
+    )
 
 
 def _from_row(row: Row[Any]) -> Credential:

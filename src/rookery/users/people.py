@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import available_timezones
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import AgentId, UserId, fold, user_id
@@ -15,6 +19,16 @@ from rookery.storage.prepared import Prepared
 from rookery.users import tables
 
 UserRole = Literal["member", "admin"]
+
+LONGEST_NAME = 100
+LONGEST_LANGUAGE = 35
+"""Characters that the longest tag in sensible use has (RFC 5646, 4.4.1)."""
+
+MOST_PREFERENCES = 100
+LONGEST_PREFERENCES = 8192
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_PREFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +84,10 @@ def add_user(
 ) -> User:
     """Add a person and their `main` agent. Raises `InvalidId`, `InvalidInput` or `Conflict`."""
     checked = user_id(id)
-    if name is not None and not name.strip():
-        raise InvalidInput("A user's name cannot be empty; leave it out to use the id.")
-    try:
-        ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a directory
-        raise InvalidInput(f"{timezone!r} is not a time zone; use a name such as 'Europe/Madrid'.") from error
+    if name is not None:
+        check_name(name)
+    check_timezone(timezone)
+    check_language(language)
     for table, what in ((tables.users, "user"), (tables.agents, "agent")):
         taken = connection.execute(select(table.c.id).where(table.c.id_folded == fold(checked))).scalar()
         if taken is not None:
@@ -111,12 +123,101 @@ def add_user(
     return get_user(connection, checked)
 
 
+def change_user(
+    connection: Connection,
+    id: UserId,
+    *,
+    name: str | None = None,
+    role: UserRole | None = None,
+    enabled: bool | None = None,
+    timezone: str | None = None,
+    language: str | None = None,
+) -> User:
+    """Change what is said of a person; None leaves it as it is.
+
+    Raises `NotFound`, `InvalidInput`, and `Conflict` when nobody would be left who is an admin.
+    """
+    before = get_user(connection, id)
+    if name is not None:
+        check_name(name)
+    if timezone is not None:
+        check_timezone(timezone)
+    if language is not None:
+        check_language(language)
+    loses = before.role == "admin" and before.enabled and (role == "member" or enabled is False)
+    if loses and admins(connection, alone=True) == [before.id]:
+        raise Conflict(f"{before.id!r} is the last admin; make somebody else an admin first.")
+    said = {"name": name, "role": role, "enabled": enabled, "timezone": timezone, "language": language}
+    changes = {column: value for column, value in said.items() if value is not None}
+    if changes:
+        connection.execute(update(tables.users).where(tables.users.c.id == id).values(**changes))
+    return get_user(connection, id)
+
+
+def admins(connection: Connection, *, alone: bool = False) -> list[UserId]:
+    """The admins who may come in, by id. With `alone` nobody else changes them until the transaction ends."""
+    columns = tables.users.c
+    query = select(columns.id).where(columns.role == "admin", columns.enabled).order_by(columns.id)
+    if alone:
+        query = query.with_for_update()
+    return [UserId(id) for id in connection.execute(query).scalars()]
+
+
+def prefer(connection: Connection, id: UserId, changes: Mapping[str, Any]) -> User:
+    """Change a person's preferences, one by one; None takes one out. Raises `NotFound`, `InvalidInput`."""
+    kept: dict[str, Any] = json.loads(get_user(connection, id).preferences)
+    for name, value in changes.items():
+        if not _PREFERENCE.fullmatch(name):
+            raise InvalidInput(f"{name[:80]!r} is no name of a preference: letters and digits, at most 64.")
+        kept[name] = value
+    kept = {name: value for name, value in kept.items() if value is not None}
+    try:
+        text = json.dumps(kept, ensure_ascii=True, separators=(",", ":"))
+    except RecursionError:
+        raise InvalidInput("A preference holds too much inside one another.") from None
+    if len(kept) > MOST_PREFERENCES or len(text) > LONGEST_PREFERENCES:
+        raise InvalidInput(
+            f"There is room for {MOST_PREFERENCES} preferences, and {LONGEST_PREFERENCES} bytes of them as JSON."
+        )
+    connection.execute(update(tables.users).where(tables.users.c.id == id).values(preferences=text))
+    return get_user(connection, id)
+
+
+def check_name(name: str) -> None:
+    """Raises `InvalidInput` for a name that is no line of 1 to 100 characters."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(
+            f"A user's name cannot be empty, nor longer than a line of {LONGEST_NAME} characters; "
+            "without one the id is used."
+        )
+
+
+def check_timezone(timezone: str) -> None:
+    """Raises `InvalidInput` for what is no name of a time zone.
+
+    The first call reads a directory, unless it is for UTC.
+    """
+    if timezone != "UTC" and timezone not in _zones():
+        raise InvalidInput(f"{timezone[:80]!r} is not a time zone; use a name such as 'Europe/Madrid'.")
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - {"localtime"})  # which some systems list, and is another each time
+
+
+def check_language(language: str) -> None:
+    """Raises `InvalidInput` for what does not have the shape of a BCP 47 language tag."""
+    if len(language) > LONGEST_LANGUAGE or not _LANGUAGE.fullmatch(language):
+        raise InvalidInput(f"{language[:80]!r} is not a language; use a BCP 47 tag such as 'es' or 'pt-BR'.")
+
+
 def from_row(row: Row[Any]) -> User:
     """A user from a row that holds the columns of `users`."""
     return User(
         id=UserId(row.id),
         name=row.name,
-        role=cast("UserRole", row.role),  # written by add_user alone
+        role=cast("UserRole", row.role),  # written by add_user and change_user alone
         enabled=row.enabled,
         timezone=row.timezone,
         language=row.language,

@@ -79,17 +79,21 @@ identities = Table(
     Column("linked_at", Instant, nullable=False),
 )
 
-# A group chat that was let in; its agent is its own, or the shared one named for it.
+# A group chat that was let in; its agent is its own, or the shared one named for it. `account` is '' for every
+# account of the channel. A row stays when its group is removed: let in again, it finds the brain that was its own.
 spaces = Table(
     "spaces",
     metadata,
     Column("channel", Text, primary_key=True),
     Column("account", Text, primary_key=True),
+    Column("chat_kind", Text, primary_key=True),
     Column("chat_id", Text, primary_key=True),
     Column("agent_id", Text, ForeignKey("agents.id"), nullable=False),
+    Column("own_agent", Text, ForeignKey("agents.id"), nullable=True),
     Column("sponsor", Text, ForeignKey("users.id"), nullable=False),
     Column("admitted_by", Text, nullable=False),
     Column("admitted_at", Instant, nullable=False),
+    Column("removed_at", Instant, nullable=True),
 )
 
 key_grants = Table(

@@ -83,7 +83,8 @@ class App:
             return problem(
                 HTTPStatus.BAD_REQUEST, "bad_host", "This host name is not served here; see gateway.allowedHosts."
             )
-        if _hides_a_separator(scope["raw_path"]):
+        # OpenAI's own client writes the '/' in a model's name as %2F; there it separates nothing.
+        if _hides_a_separator(scope["raw_path"].removeprefix(b"/v1/models/rookery%2F")):
             return problem(HTTPStatus.BAD_REQUEST, "bad_path", "A path may not hold %2F, %5C or %00.")
         return None
 
@@ -107,7 +108,7 @@ class App:
         return nothing_here()
 
     def _state(self, head: Head) -> HttpReply:
-        if head.path == "/readyz" and not self._gateway.accepting:
+        if head.path == "/readyz" and not self._gateway.ready:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "Messages cannot be accepted.")
         return HttpReply(HTTPStatus.OK, {"status": "ok", "service": "rookery"})
 

@@ -28,8 +28,11 @@ class Entry:
         self._now = now
         self._log = log
 
-    async def caller(self, scope: Scope, head: Head) -> Caller | HttpReply:
+    async def caller(self, scope: Scope, head: Head, *, even_held: bool = False) -> Caller | HttpReply:
         """The caller, or the answer that says why they are none: 401, or 403 for a page of somebody else's.
+
+        403 too for a device of somebody who has to choose a password of their own first, but where it is
+        `even_held`: where they do that.
 
         A token is taken from `Authorization: Bearer`, and needs no `Origin`: no page can make a browser send it.
         A cookie a browser sends by itself, so with it a write, and a WebSocket, must come from our own page.
@@ -52,7 +55,16 @@ class Entry:
             return problem(
                 HTTPStatus.FORBIDDEN, "bad_origin", "This request does not come from Rookery's own page."
             )
-        return await self._known(secret, CredentialKind.DEVICE) or unauthorized("You are logged out.")
+        caller = await self._known(secret, CredentialKind.DEVICE)
+        if caller is None:
+            return unauthorized("You are logged out.")
+        if caller.credential.held and not even_held:
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                "password_change_required",
+                "Somebody else knows your password; choose one of your own first (POST /api/me/password).",
+            )
+        return caller
 
     def from_our_page(self, scope: Scope, head: Head, seen: Seen) -> bool:
         """Whether a request that changes something, or opens a socket, comes from the page that we serve."""
@@ -65,12 +77,14 @@ class Entry:
     async def _known(self, secret: str, kind: CredentialKind) -> Caller | None:
         now = self._now()
         caller = await self._database.read(lambda connection: caller_behind(connection, secret, kind, now))
-        if caller is not None and abs(now - caller.credential.used_at) > NOTE_AFTER:
-            await self._note(caller, now)
+        if caller is not None:
+            await self.note_use(caller, now)
         return caller
 
-    async def _note(self, caller: Caller, now: datetime) -> None:
-        """Keep the time of use; that it cannot be kept is no reason to turn somebody away."""
+    async def note_use(self, caller: Caller, now: datetime) -> None:
+        """Keep the time of use where it is stale; that it cannot be kept is no reason to turn somebody away."""
+        if abs(now - caller.credential.used_at) <= NOTE_AFTER:
+            return
         try:
             await self._database.write(partial(credentials.used, id=caller.credential.id, now=now))
         except StorageUnavailable as error:

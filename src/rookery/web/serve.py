@@ -87,6 +87,7 @@ async def _serve(
         log.info("gateway.ready", address=address, pid=os.getpid())
         await ready(house, config, address)
         await house.outbound.warm()
+        await asyncio.to_thread(app.api.warm)
         await asyncio.wait([asyncio.ensure_future(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("gateway.stopping")
         house.gateway.accepting = False

@@ -1,28 +1,41 @@
-"""Agents, and the shared keys they may use."""
+"""Agents: who there is to talk to, and what they are like."""
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.errors import Conflict, NotFound, Refused
-from rookery.gateway.operations.desk import Desk, known_agent, known_user
-from rookery.gateway.shapes import Agent, AgentAdd, AgentSet, Done, KeyGrant, Nothing, SharedKey
-from rookery.ids import AgentId
+from rookery.errors import Conflict, Refused
+from rookery.gateway import turns
+from rookery.gateway.operations.desk import Desk, known_user
+from rookery.gateway.rights import facts
+from rookery.gateway.shapes import Agent, AgentAdd, AgentChange, AgentNamed, AgentSet, Done, Nothing
+from rookery.policy import HOUSE, Action, AgentResource, may
 
 
 async def listed(desk: Desk, _: Nothing) -> list[Agent]:
-    """All agents, by id."""
+    """The agents by id: all of them for who keeps the house, for others those they may know of."""
     return await desk.house.database.read(
-        lambda connection: [_agent(connection, agent) for agent in users.list_agents(connection)]
+        lambda connection: [
+            _agent(connection, desk, agent) for agent in users.list_agents(connection) if _knows_of(desk, agent)
+        ]
+    )
+
+
+async def shown(desk: Desk, ask: AgentNamed) -> Agent:
+    """One agent. Raises `NotFound`."""
+    return await desk.house.database.read(
+        lambda connection: _agent(connection, desk, desk.agent(connection, ask.agent_id, Action.READ_AGENT))
     )
 
 
 async def add(desk: Desk, ask: AgentAdd) -> Agent:
     """Add a shared agent.
 
-    Raises `InvalidId`, `Conflict`, `NotFound` for its sponsor, `ConfigError` for its model.
+    Raises `Refused`, `InvalidId`, `Conflict`, `NotFound` for its sponsor, `ConfigError` for its model.
     """
+    desk.ask(Action.ADD_AGENT, HOUSE)
     _check_model(desk, ask.model)
 
     def work(connection: Connection) -> Agent:
@@ -36,70 +49,70 @@ async def add(desk: Desk, ask: AgentAdd) -> Agent:
             model=ask.model,
             now=desk.now(),
         )
-        return _agent(connection, added)
+        desk.record(connection, "agent.add", added.id, sponsor.id)
+        return _agent(connection, desk, added)
 
-    return await desk.house.database.write(work)
+    return await desk.write(work, lambda agent: agent.id)
 
 
 async def change(desk: Desk, ask: AgentSet) -> Agent:
-    """Choose an agent's model. Raises `NotFound`, `ConfigError` for no model, `Refused` for one not allowed."""
-    _check_model(desk, ask.model)
+    """Choose an agent's model. Raises as `alter` does."""
+    return await alter(desk, AgentChange(agent_id=ask.agent_id, model=ask.model))
+
+
+async def alter(desk: Desk, ask: AgentChange) -> Agent:
+    """Change an agent's name, persona or model, or switch it on or off; what it is answering then still ends.
+
+    Raises `NotFound`, `Conflict` for one that `rookery.yaml` describes, `ConfigError` for no model, `Refused` for
+    one not allowed.
+    """
+    model = ask.model
+    if isinstance(model, str):
+        _check_model(desk, model)
 
     def work(connection: Connection) -> Agent:
-        agent = known_agent(connection, ask.agent_id)
+        agent = desk.agent(connection, ask.agent_id, Action.CHANGE_AGENT)
         if agent.configured:
             raise Conflict(f"Agent {agent.id!r} is described in rookery.yaml; change it under agents.list there.")
-        return _agent(connection, users.set_model(connection, agent.id, ask.model))
+        if model is not UNSET:
+            users.set_model(connection, agent.id, model)
+        changed = users.change_agent(
+            connection,
+            agent.id,
+            name=None if ask.name is UNSET else ask.name,
+            persona=None if ask.persona is UNSET else ask.persona,
+            enabled=None if ask.enabled is UNSET else ask.enabled,
+        )
+        desk.record(connection, "agent.change", agent.id, agent.owner or agent.sponsor)
+        return _agent(connection, desk, changed)
 
     return await desk.house.database.write(work)
 
 
-async def grant(desk: Desk, ask: KeyGrant) -> Done:
-    """Let an agent use a shared key, from its next call on. Raises `NotFound` for either."""
-    known = desk.house.gateway.providers.shared_keys
-    if ask.shared_key not in known:
-        names = ", ".join(sorted(known))
-        remedy = f"there is {names}." if names else "rookery.yaml has none under models.sharedKeys."
-        raise NotFound(f"There is no shared key {ask.shared_key!r}; {remedy}")
+async def remove(desk: Desk, ask: AgentNamed) -> Done:
+    """Take away a shared agent that nobody has talked to. Raises `NotFound`, `Refused`, and `Conflict` for any
+    other: what was said to it is people's, and an agent that holds conversations is switched off instead."""
 
     def work(connection: Connection) -> None:
-        agent = known_agent(connection, ask.agent_id)
-        users.grant_key(connection, agent.id, ask.shared_key, now=desk.now())
+        agent = desk.agent(connection, ask.agent_id, Action.REMOVE_AGENT)
+        if agent.configured:
+            raise Conflict(f"Agent {agent.id!r} is described in rookery.yaml; take it out of agents.list there.")
+        if not agent.shared or agent.of_a_group or turns.any_of(connection, agent.id):
+            raise Conflict(
+                f"Agent {agent.id!r} holds people's conversations, or is somebody's own; switch it off instead "
+                '({"enabled": false}).'
+            )
+        users.remove_agent(connection, agent.id)
+        desk.record(connection, "agent.remove", agent.id, agent.sponsor)
 
     await desk.house.database.write(work)
-    return Done(f"{ask.agent_id} may use the shared key {ask.shared_key} from its next call on.")
+    return Done(f"The agent {ask.agent_id} is gone.")
 
 
-async def ungrant(desk: Desk, ask: KeyGrant) -> Done:
-    """Take a shared key back, from the next call on. Raises `NotFound` when it was not granted."""
-
-    def work(connection: Connection) -> None:
-        users.ungrant_key(connection, known_agent(connection, ask.agent_id).id, ask.shared_key)
-
-    await desk.house.database.write(work)
-    return Done(f"{ask.agent_id} may no longer use the shared key {ask.shared_key}.")
-
-
-async def keys(desk: Desk, _: Nothing) -> list[SharedKey]:
-    """The shared keys by name, with who may use them; those that are granted but gone come last."""
-
-    def look(connection: Connection) -> dict[str, list[AgentId]]:
-        granted: dict[str, list[AgentId]] = {}
-        for agent in users.list_agents(connection):
-            for name in users.granted_keys(connection, agent.id):
-                granted.setdefault(name, []).append(agent.id)
-        return granted
-
-    granted = await desk.house.database.read(look)
-    known = desk.house.gateway.providers.shared_keys
-    return [
-        SharedKey(
-            name=name,
-            provider=known[name].provider if name in known else None,
-            agents=tuple(granted.get(name, ())),
-        )
-        for name in [*sorted(known), *sorted(set(granted) - set(known))]
-    ]
+def _knows_of(desk: Desk, agent: users.Agent) -> bool:
+    if may(desk.actor, Action.LIST_AGENTS, HOUSE):
+        return True
+    return bool(may(desk.actor, Action.READ_AGENT, AgentResource(facts(agent))))
 
 
 def _check_model(desk: Desk, model: str | None) -> None:
@@ -111,16 +124,18 @@ def _check_model(desk: Desk, model: str | None) -> None:
         raise Refused(f"models.allowed in rookery.yaml does not hold {model!r}; it holds {', '.join(allowed)}.")
 
 
-def _agent(connection: Connection, agent: users.Agent) -> Agent:
+def _agent(connection: Connection, desk: Desk, agent: users.Agent) -> Agent:
+    """An agent as whoever is at the desk may see it: its persona and keys only where they could change it."""
+    inside = bool(may(desk.actor, Action.CHANGE_AGENT, AgentResource(facts(agent))))
     return Agent(
         id=agent.id,
         name=agent.name,
         owner=agent.owner,
         sponsor=agent.sponsor,
         model=agent.model,
-        persona=agent.persona,
+        persona=agent.persona if inside else "",
         configured=agent.configured,
         enabled=agent.enabled,
         created_at=agent.created_at,
-        keys=tuple(users.granted_keys(connection, agent.id)),
+        keys=tuple(users.granted_keys(connection, agent.id)) if inside else (),
     )

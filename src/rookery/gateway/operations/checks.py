@@ -11,12 +11,15 @@ from rookery import users
 from rookery.config.words import Api
 from rookery.errors import ConfigError, RookeryError
 from rookery.gateway import deliveries, schema
+from rookery.gateway.anchors import Anchors
 from rookery.gateway.house import fit
-from rookery.gateway.operations.desk import Desk, known_agent
+from rookery.gateway.operations.desk import Desk
+from rookery.gateway.operations.log import look_through
 from rookery.gateway.providers import OFFLINE
 from rookery.gateway.settings import default_model
 from rookery.gateway.shapes import AgentNamed, Done, Finding, Nothing
 from rookery.ids import AgentId
+from rookery.policy import HOUSE, Action
 
 _REACH_SECONDS = 5.0
 _SERVER_BROKE = 500
@@ -24,6 +27,7 @@ _SERVER_BROKE = 500
 
 async def database(desk: Desk, _: Nothing) -> list[Finding]:
     """Whether the database is whole, its schema the right one, and its role one that is held to its rows."""
+    desk.ask(Action.READ_HOUSE, HOUSE)
     database = desk.house.database
 
     def look(connection: Connection) -> list[Finding]:
@@ -44,11 +48,13 @@ async def database(desk: Desk, _: Nothing) -> list[Finding]:
 
 async def configuration(desk: Desk, _: Nothing) -> list[Finding]:
     """Whether bindings, sponsors, links and shared keys fit the people and agents there are."""
+    desk.ask(Action.READ_HOUSE, HOUSE)
     return [await _fits(desk), *await desk.house.database.read(lambda connection: _keys(connection, desk))]
 
 
 async def models(desk: Desk, _: Nothing) -> list[Finding]:
     """Whether the servers of the models in use answer; asked without a key, and only those in `rookery.yaml`."""
+    desk.ask(Action.READ_HOUSE, HOUSE)
     agents = await desk.house.database.read(users.list_agents)
     named = [default_model(desk.config), *(agent.model for agent in agents if agent.model and agent.enabled)]
     in_use = {model.partition("/")[0] for model in named} | set(desk.config.models.providers)
@@ -64,9 +70,37 @@ async def models(desk: Desk, _: Nothing) -> list[Finding]:
     return list(await asyncio.gather(*(_reachable(desk, name, url) for name, url in providers)))
 
 
+async def audit_trail(desk: Desk, _: Nothing) -> list[Finding]:
+    """Whether the audit trail is as it was written, and its heads are written down where they should be."""
+    desk.ask(Action.READ_LOG, HOUSE)
+    anchors = desk.house.gateway.anchors
+    found: list[Finding] = []
+    if anchors is not None:
+        lines, one_disk = await asyncio.to_thread(lambda: (anchors.unwritable(), _on_one_disk(anchors)))
+        found += [Finding("audit heads", "fail", f"{line} Without it a cut trail goes unseen.") for line in lines]
+        if one_disk and len(anchors.places) > 1:
+            said = "audit.anchorFile is on the disk of the home; whoever can write there can cut both."
+            found.append(Finding("audit heads", "warn", said))
+    checked = await look_through(desk)
+    if checked.problem is not None:
+        return [*found, Finding("audit trail", "fail", checked.problem)]
+    if checked.spoiled:
+        said = f"{checked.spoiled} lines of the heads written down cannot be read; a power cut leaves such lines."
+        found.append(Finding("audit heads", "warn", said))
+    whole = f"All {checked.rows} rows follow from one another and agree with {checked.anchors} heads written down."
+    return [*found, Finding("audit trail", "ok", whole)]
+
+
+def _on_one_disk(anchors: Anchors) -> bool:
+    try:
+        return anchors.on_one_disk()
+    except OSError:
+        return False
+
+
 async def brain(desk: Desk, ask: AgentNamed) -> list[Finding]:
     """What is wrong with one brain's storage; nothing is changed. Raises `NotFound`."""
-    agent = await desk.house.database.read(lambda connection: known_agent(connection, ask.agent_id))
+    agent = await _kept(desk, ask.agent_id)
     async with desk.house.brains.use(agent.id) as opened:
         problems = await opened.check()
     if not problems:
@@ -76,10 +110,14 @@ async def brain(desk: Desk, ask: AgentNamed) -> list[Finding]:
 
 async def reindex(desk: Desk, ask: AgentNamed) -> Done:
     """Make one brain's index anew from its transcripts. Raises `NotFound`, `StorageUnavailable`."""
-    agent = await desk.house.database.read(lambda connection: known_agent(connection, ask.agent_id))
+    agent = await _kept(desk, ask.agent_id)
     async with desk.house.brains.use(agent.id) as opened:
         await opened.reindex()
     return Done(f"The index of {agent.id} was made anew.")
+
+
+async def _kept(desk: Desk, agent_id: str) -> users.Agent:
+    return await desk.house.database.read(lambda connection: desk.agent(connection, agent_id, Action.CHECK_AGENT))
 
 
 def _schema(connection: Connection) -> Finding:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from rookery import users
-from rookery.errors import NotFound, Refused
+from rookery import ids, users
+from rookery.errors import InvalidId, NotFound, Refused
+from rookery.gateway import audit, idempotency
+from rookery.gateway.audit import AuditRow
 from rookery.gateway.house import House
+from rookery.gateway.idempotency import Once, Repeated
+from rookery.gateway.rights import facts
 from rookery.ids import AgentId, UserId
-from rookery.policy import Action, Actor, Operator, Resource, may
+from rookery.policy import HOUSE, Action, Actor, AgentResource, Member, Operator, Resource, may, principal
+from rookery.storage import Work
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,12 +25,15 @@ if TYPE_CHECKING:
     from rookery.config import Config
     from rookery.gateway.reload import Reloader
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Where operations are done, and who is at it: the operator, or a person through the web.
 
-    `reloader` and `address` are there when a gateway runs.
+    `reloader` and `address` are there when a gateway runs. `surface` is the word for the way they came in, as the
+    log has it. `once`: what is done now is to be done once, however often it is asked for under the same key.
     """
 
     house: House
@@ -34,6 +42,8 @@ class Desk:
     address: str | None
     started_at: datetime
     actor: Actor = field(default_factory=Operator)
+    surface: str = "command"
+    once: Once | None = None
     pid: int = field(default_factory=os.getpid)
 
     @property
@@ -41,9 +51,14 @@ class Desk:
         """The configuration in force."""
         return self.started_config if self.reloader is None else self.reloader.config
 
-    def of(self, actor: Actor) -> Desk:
-        """The same desk with somebody else at it."""
-        return replace(self, actor=actor)
+    def of(self, actor: Actor, surface: str = "web") -> Desk:
+        """The same desk with somebody else at it, who came in another way."""
+        return replace(self, actor=actor, surface=surface)
+
+    @property
+    def principal(self) -> str:
+        """Whoever is at the desk, as one word."""
+        return principal(self.actor)
 
     def ask(self, action: Action, resource: Resource, absent: str | None = None) -> None:
         """Ask the gate for whoever is at the desk.
@@ -53,7 +68,70 @@ class Desk:
         """
         decision = may(self.actor, action, resource)
         if not decision:
+            self.house.gateway.denials.tell(self.actor, action, resource, self.surface)
             raise Refused(decision.reason) if absent is None else NotFound(absent)
+
+    def agent(self, connection: Connection, agent_id: str, action: Action) -> users.Agent:
+        """The agent, for whoever is at the desk to do `action` to it.
+
+        Raises `NotFound` when there is none or it is not theirs to: both read alike. Only who may see every agent
+        is told which there are.
+        """
+        absent = f"There is no agent {agent_id[:80]!r}."
+        try:
+            checked = ids.agent_id(agent_id)  # no other text is put to the database
+        except InvalidId:
+            raise NotFound(absent) from None
+        if may(self.actor, Action.LIST_AGENTS, HOUSE):
+            agent = known_agent(connection, checked)
+            self.ask(action, AgentResource(facts(agent)))
+            return agent
+        try:
+            agent = users.get_agent(connection, checked)
+        except NotFound:
+            raise NotFound(absent) from None
+        self.ask(action, AgentResource(facts(agent)), absent)
+        return agent
+
+    def record(self, connection: Connection, action: str, object: str, on_behalf_of: UserId | None = None) -> None:
+        """Put on record what is done by whoever is at the desk, in the transaction that does it.
+
+        `object` is ids and names, never anything that somebody said; `on_behalf_of` the user it concerns, who may
+        see that it was done.
+        """
+        row = AuditRow(self.now(), principal(self.actor), on_behalf_of, action, object, "allowed")
+        audit.keep(connection, row)
+
+    @property
+    def person(self) -> UserId:
+        """The user at the desk. Raises `Refused` when it is nobody who could own anything."""
+        match self.actor:
+            case Member(user_id=user_id):
+                return user_id
+            case _:
+                raise Refused("Only a person can do that; say which one.")
+
+    async def write(
+        self, work: Work[T], made: Callable[[T], str], *, then: Callable[[T], None] | None = None
+    ) -> T:
+        """Run `work` in one transaction, as `Database.write` does, and only once when it is to be done once.
+
+        `made` gives the id of what it made. Raises `idempotency.Repeated` with that id when the same was done
+        before, and `IdempotencyKeyReused` when it was something else.
+        """
+        once = self.once
+        if once is None:
+            return await self.house.database.write(work, then=then)
+
+        def claimed(connection: Connection) -> T:
+            before = idempotency.claim(connection, once, "", self.now())
+            if before is not None:
+                raise Repeated(before)
+            result = work(connection)
+            idempotency.made(connection, once, made(result))
+            return result
+
+        return await self.house.database.write(claimed, then=then)
 
     def now(self) -> datetime:
         return self.house.gateway.now()

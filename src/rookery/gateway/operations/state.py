@@ -10,10 +10,12 @@ from rookery.errors import Conflict
 from rookery.gateway import deliveries, turns
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.shapes import Done, Nothing, Status
+from rookery.policy import HOUSE, Action
 
 
 async def status(desk: Desk, _: Nothing) -> Status:
-    """Counts and addresses; nothing of anybody's."""
+    """Counts and addresses; nothing of anybody's. Raises `Refused`."""
+    desk.ask(Action.READ_HOUSE, HOUSE)
     gateway = desk.house.gateway
     running = desk.address is not None
 
@@ -46,7 +48,12 @@ async def status(desk: Desk, _: Nothing) -> Status:
 
 
 async def reload(desk: Desk, _: Nothing) -> Done:
-    """Take up the changed file. Raises `ConfigError`, and then the old one goes on."""
+    """Take up the changed file. Raises `ConfigError`, and then the old one goes on; and `Refused`."""
+    desk.ask(Action.CHANGE_CONFIG, HOUSE)
     if desk.reloader is None:
         raise Conflict("No gateway runs on this home; `rookery up` reads the configuration when it starts.")
-    return Done(await desk.reloader.reload())
+    done = Done(await desk.reloader.reload())
+    await desk.house.database.write(
+        lambda connection: desk.record(connection, "config.reload", desk.house.home.config.name)
+    )
+    return done

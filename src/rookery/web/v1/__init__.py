@@ -1,1 +1,1 @@
-"""The OpenAI-compatible interface of the contract."""
+"""The OpenAI-compatible interface of the contract, so that any client of that kind can be a person's client."""

@@ -51,14 +51,18 @@ def upgrade() -> None:
         "spaces",
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("chat_kind", sa.Text(), nullable=False),
         sa.Column("chat_id", sa.Text(), nullable=False),
         sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("own_agent", sa.Text(), nullable=True),
         sa.Column("sponsor", sa.Text(), nullable=False),
         sa.Column("admitted_by", sa.Text(), nullable=False),
         sa.Column("admitted_at", sa.BigInteger(), nullable=False),
+        sa.Column("removed_at", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"]),
+        sa.ForeignKeyConstraint(["own_agent"], ["agents.id"]),
         sa.ForeignKeyConstraint(["sponsor"], ["users.id"]),
-        sa.PrimaryKeyConstraint("channel", "account", "chat_id", name=op.f("pk_spaces")),
+        sa.PrimaryKeyConstraint("channel", "account", "chat_kind", "chat_id", name=op.f("pk_spaces")),
     )
     op.create_table(
         "idempotency",
@@ -72,6 +76,30 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_idempotency_used_at"), "idempotency", ["used_at"], unique=False)
     _chain_the_audit()
+    if op.get_bind().dialect.name == "postgresql":
+        _attachments()
+
+
+def _attachments() -> None:
+    """With SQLite they are files."""
+    by_bytes = sa.Text(collation="C")
+    op.create_table(
+        "attachments",
+        sa.Column("agent_id", by_bytes, nullable=False),
+        sa.Column("id", by_bytes, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("added_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("agent_id", "id", name=op.f("pk_attachments")),
+    )
+    own = "agent_id = current_setting('rookery.agent', true)"
+    op.execute("ALTER TABLE attachments ENABLE ROW LEVEL SECURITY")
+    op.execute("ALTER TABLE attachments FORCE ROW LEVEL SECURITY")
+    op.execute(f"CREATE POLICY own_agent ON attachments USING ({own}) WITH CHECK ({own})")
 
 
 def _chain_the_audit() -> None:

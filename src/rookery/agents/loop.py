@@ -1,12 +1,16 @@
 """One run: ask the model, call what it asks for, until it answers. Every step is in the transcript first.
 
+The one exception is the user entry, which may still be on its way to the disk while the model reads it. What was
+accepted is kept already, and nothing is told or written before the entry is there.
+
 A run can begin anywhere: it reads from the transcript's tail what is done. After a crash the last model
 request is asked again, and a call whose end nobody saw is shown to the model as "outcome unknown".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,10 +27,17 @@ from rookery.models import (
     ModelEvent,
     ModelReply,
     ModelRequest,
+    PromptMessage,
     TextDelta,
 )
 from rookery.sessions import Session
 from rookery.tools import Toolset
+
+PICTURES = 8
+"""How many pictures of a conversation a model is shown with each call, the newest; older ones are named."""
+
+PICTURE_BYTES = 15 << 20
+"""How many bytes they may be together."""
 
 
 class Capacity(Protocol):
@@ -46,17 +57,43 @@ Report = Callable[[ModelError], None]
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything a run is made with. `model_name` is the provider's own name for the model."""
+    """Everything a run is made with. `model_name` is the provider's own name for the model.
+
+    `earlier` is what the prompt holds before the session's own messages, and no transcript does. `load_image`
+    gives the bytes of an attachment that is to be shown, None for one that cannot be; without it pictures are only
+    named.
+    """
 
     provider: str
     model: Model
     model_name: str
     instructions: str
+    earlier: Sequence[PromptMessage] = ()
     key: Key | None = None
     key_error: ModelError | None = None
     cache_salt: str | None = None
     max_steps: int = 25
     timeout_seconds: float = 120.0
+    load_image: Callable[[str], Awaitable[bytes | None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The user entry of a turn that has just begun, and the task that writes it.
+
+    The task raises `StorageUnavailable` when it cannot. Whoever makes it lets it settle, also when the run ends
+    early.
+    """
+
+    entry: MessageEntry
+    written: asyncio.Task[None]
+
+    async def settled(self) -> None:
+        """Wait until the disk has answered, whatever it said."""
+        if not self.written.done():
+            await asyncio.wait({self.written})
+        if not self.written.cancelled():
+            self.written.exception()  # the run was told, or ended before it mattered
 
 
 async def run(
@@ -69,15 +106,16 @@ async def run(
     emit: Emit,
     report: Report,
     now: Callable[[], datetime],
+    opening: Opening | None = None,
 ) -> MessageEntry:
     """Take the turn from its transcript's tail to its last entry, and return that entry.
 
-    The user entry is there already. The entry returned is the reply, or says by `stop_reason` why there is
-    no whole one. Raises `Interrupted`, with nothing written, when the gateway stops; `StorageUnavailable`
-    when the transcript cannot be written; and what a broken tool or model raises, without an answer, but
-    with a result for every call.
+    The user entry is there already, or is `opening`. The entry returned is the reply, or says by `stop_reason`
+    why there is no whole one. Raises `Interrupted`, with no answer written, when the gateway stops;
+    `StorageUnavailable` when the transcript cannot be written; and what a broken tool or model raises, without an
+    answer, but with a result for every call.
     """
-    running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, report, now)
+    running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, report, now, opening)
     return await running.to_its_end()
 
 
@@ -97,7 +135,9 @@ class _Run:
     emit: Emit
     report: Report
     now: Callable[[], datetime]
+    opening: Opening | None
     heard: list[str] = field(default_factory=list[str])
+    images: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
 
     async def to_its_end(self) -> MessageEntry:
         await self._settle_calls_of_unknown_outcome()
@@ -151,23 +191,44 @@ class _Run:
         await self._write_answer(content, reason, usage=reply.usage)
 
     async def _stream(self) -> ModelReply:
+        history = prompt.history(self.session, self.settings.earlier)
+        if self.opening is not None and not self._written():
+            history = (*history, PromptMessage(self.opening.entry))
         request = ModelRequest(
             model=self.settings.model_name,
             instructions=self.settings.instructions,
-            history=prompt.history(self.session),
+            history=history,
             tools=self.tools.specs,
             key=self.settings.key,
             timeout_seconds=self.settings.timeout_seconds,
             cache_salt=self.settings.cache_salt,
+            images=await self._shown(history),
         )
         async with self.capacity.slot(), aclosing(self.settings.model.stream(request)) as stream:
             async for event in stream:
-                if isinstance(event, ModelReply):
-                    return event
                 if isinstance(event, TextDelta):
                     self.heard.append(event.text)
+                await self._opened()
                 self.emit(event)
+                if isinstance(event, ModelReply):
+                    return event
         raise AssertionError("a model's stream ends with its reply or an error")
+
+    async def _shown(self, history: Sequence[PromptMessage]) -> Mapping[str, bytes]:
+        """The newest pictures, as many as a call may show; read once in a run."""
+        load = self.settings.load_image
+        shown: dict[str, bytes] = {}
+        if load is None:
+            return shown
+        left = PICTURE_BYTES
+        for part in prompt.pictures(history, PICTURES):
+            if part.attachment_id not in self.images:
+                self.images[part.attachment_id] = await load(part.attachment_id)
+            data = self.images[part.attachment_id]
+            if data is not None and len(data) <= left:
+                shown[part.attachment_id] = data
+                left -= len(data)
+        return shown
 
     async def _call_tools(self, calls: Sequence[ToolCallPart]) -> None:
         for call in calls:
@@ -215,6 +276,7 @@ class _Run:
         kind: str | None = None,
     ) -> None:
         self.heard.clear()
+        await self._opened()
         await self.session.append(
             MessageEntry(
                 id=self._next_id(),
@@ -250,7 +312,18 @@ class _Run:
             )
         )
 
+    async def _opened(self) -> None:
+        """Wait until the user entry is on disk. Raises `StorageUnavailable` when it could not be written."""
+        if self.opening is not None:
+            await asyncio.shield(self.opening.written)
+            self.opening = None
+
     def _entries(self) -> Sequence[MessageEntry]:
+        """What the turn has come to so far, its user entry first, written or not."""
+        written = self._written()
+        return written if written or self.opening is None else [self.opening.entry]
+
+    def _written(self) -> Sequence[MessageEntry]:
         return messages_of(self.session, self.turn_id)
 
     def _steps(self) -> int:

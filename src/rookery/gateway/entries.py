@@ -1,0 +1,130 @@
+"""The entries that the gateway itself puts into a transcript, for what was accepted and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rookery.agents import messages_of, words
+from rookery.gateway.attachments import NO_FILES, Files
+from rookery.gateway.turns import Turn
+from rookery.ids import EntryId, TurnId
+from rookery.messages import (
+    ChatKind,
+    InfoEntry,
+    MessageEntry,
+    Part,
+    Role,
+    SenderNote,
+    StopReason,
+    TextPart,
+)
+from rookery.models import PromptMessage
+from rookery.sessions import Session
+from rookery.users import Agent
+
+
+def user_entry(
+    batch: Sequence[Turn], session: Session, agent: Agent, files: Mapping[TurnId, Files], now: datetime
+) -> MessageEntry:
+    """What a batch of turns says, as one entry at the end of its session."""
+    leader = batch[0]
+    return MessageEntry(
+        id=EntryId(f"{leader.turn_id}.0"),
+        parent_id=session.last_entry_id,
+        timestamp=now,
+        turn_id=leader.turn_id,
+        role=Role.USER,
+        content=tuple(part for turn in batch for part in _said(turn, files.get(turn.turn_id, NO_FILES).parts)),
+        accepted=tuple(turn.turn_id for turn in batch),
+        attachments=tuple(id for turn in batch for id in files.get(turn.turn_id, NO_FILES).kept),
+        sender=_sender(leader, agent),
+    )
+
+
+def earlier(turn: Turn, agent: Agent) -> tuple[PromptMessage, ...]:
+    """What a client tells of before, as part of the prompt; no transcript holds these entries."""
+    return tuple(
+        PromptMessage(
+            MessageEntry(
+                id=EntryId(f"{turn.turn_id}.earlier.{number}"),
+                timestamp=turn.accepted_at,
+                role=before.role,
+                content=(TextPart(before.text), *before.images),
+                sender=_sender(turn, agent) if before.role is Role.USER else None,
+            )
+        )
+        for number, before in enumerate(turn.aside.earlier)
+    )
+
+
+def breakdown(leader: Turn, session: Session, now: datetime) -> MessageEntry:
+    """The reply of a turn that a mistake of ours ended."""
+    return MessageEntry(
+        id=EntryId(f"{leader.turn_id}.{len(messages_of(session, leader.turn_id))}"),
+        parent_id=session.last_entry_id,
+        timestamp=now,
+        turn_id=leader.turn_id,
+        role=Role.ASSISTANT,
+        content=(),
+        stop_reason=StopReason.ERROR,
+        error=words.UNEXPECTED,
+        error_kind="unexpected",
+    )
+
+
+def opening(turn: Turn, session: Session, now: datetime) -> InfoEntry:
+    """What a session is called that somebody opened."""
+    return InfoEntry(
+        id=EntryId(f"{turn.turn_id}.0"),
+        parent_id=session.last_entry_id,
+        timestamp=now,
+        turn_id=turn.turn_id,
+        title=turn.body.title,
+        label=turn.body.label,
+        tags=turn.body.tags,
+        channel_binding=turn.body.bound_to,
+    )
+
+
+def removal(turn: Turn, session: Session, now: datetime) -> InfoEntry:
+    """That a session was put into the bin."""
+    return InfoEntry(
+        id=EntryId(f"{turn.turn_id}.0"),
+        parent_id=session.last_entry_id,
+        timestamp=now,
+        turn_id=turn.turn_id,
+        status="deleted",
+        archived_at=now,
+        archived_reason="deleted",
+    )
+
+
+EPHEMERAL = "ephemeral"
+"""Why a session ended that was for one task."""
+
+
+def ephemeral_end(leader: Turn, session: Session, now: datetime) -> InfoEntry:
+    """That a session ended with its one task."""
+    return InfoEntry(
+        id=EntryId(f"{leader.turn_id}.end"),
+        parent_id=session.last_entry_id,
+        timestamp=now,
+        turn_id=leader.turn_id,
+        status="deleted",
+        archived_reason=EPHEMERAL,
+    )
+
+
+def _said(turn: Turn, files: Sequence[Part]) -> list[Part]:
+    """A message's words, and what came with it."""
+    said = [TextPart(turn.body.text)] if turn.body.text.strip() or not files else []
+    return [*said, *files]
+
+
+def _sender(turn: Turn, agent: Agent) -> SenderNote | None:
+    """Who wrote, where several people may; None in a chat with a person's own agent."""
+    route = turn.route
+    if not agent.shared and route.chat.kind is ChatKind.DM:
+        return None
+    return SenderNote(route.channel, route.account, route.sender_id, turn.body.sender_name)
