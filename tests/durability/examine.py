@@ -63,6 +63,8 @@ class State:
     texts: dict[str, str]
     transcripts: dict[tuple[str, str], list[Line]]
     """The lines behind the header, by agent and session."""
+    words: set[str]
+    """The turns of which it is still kept what was said, beside the transcripts."""
 
 
 async def examine(play: Play) -> list[str]:
@@ -74,11 +76,12 @@ async def examine(play: Play) -> list[str]:
     _check_turns(play, state, wrong)
     _check_outbox(play, state, wrong)
     _check_tools(play, state, wrong)
+    _check_purged(play, state, wrong)
     return wrong
 
 
 async def _read(play: Play, wrong: list[str]) -> State:
-    def rows(connection: Connection) -> tuple[list[Row[Any]], list[Row[Any]], dict[str, str]]:
+    def rows(connection: Connection) -> tuple[list[Row[Any]], list[Row[Any]], dict[str, str], set[str]]:
         turns = list(connection.execute(select(tables.turns).order_by(tables.turns.c.seq)))
         outbox = list(connection.execute(select(tables.outbox).order_by(tables.outbox.c.seq)))
         texts: dict[str, str] = {}
@@ -87,9 +90,14 @@ async def _read(play: Play, wrong: list[str]) -> State:
             as_agent(connection, AgentId(agent_id))
             query = select(bodies.delivery_id, bodies.text).where(bodies.agent_id == agent_id)
             texts |= {row.delivery_id: row.text for row in connection.execute(query)}
-        return turns, outbox, texts
+        words: set[str] = set()
+        said = tables.turn_bodies.c
+        for agent_id in {row.agent_id for row in turns}:
+            as_agent(connection, AgentId(agent_id))
+            words.update(connection.execute(select(said.turn_id).where(said.agent_id == agent_id)).scalars())
+        return turns, outbox, texts, words
 
-    turns, outbox, texts = await play.house.database.read(rows)
+    turns, outbox, texts, words = await play.house.database.read(rows)
     transcripts: dict[tuple[str, str], list[Line]] = {}
     for agent_id, session_id in {(row.agent_id, row.session_id) for row in turns}:
         async with play.house.gateway.brains.use(AgentId(agent_id)) as brain:
@@ -100,7 +108,7 @@ async def _read(play: Play, wrong: list[str]) -> State:
         if lines and lines[0]["type"] != "session":
             wrong.append(f"transcript {session_id}: the first line is no header")
         transcripts[agent_id, session_id] = lines[1:]
-    return State(turns, outbox, texts, transcripts)
+    return State(turns, outbox, texts, transcripts, words)
 
 
 # --- accepted: once, and in exactly one turn ----------------------------------------------------------------
@@ -196,7 +204,7 @@ def _check_turns(play: Play, state: State, wrong: list[str]) -> None:
     for row in state.turns:
         if row.finished_at is None:
             wrong.append(f"turn {row.turn_id} has no end")
-        if row.kind != "message":
+        if row.kind != "message" or row.session_id in play.purged:
             continue
         unheard = row.stopped and row.status == "cancelled"
         if told[row.turn_id] != 1 and not (unheard and told[row.turn_id] == 0):
@@ -213,7 +221,7 @@ def _check_outbox(play: Play, state: State, wrong: list[str]) -> None:
     for message in heard:
         if message.delivery_id not in kept:
             wrong.append(f"{message.delivery_id} was heard and is not in the outbox")
-        elif message.text != state.texts[message.delivery_id]:
+        elif message.text != state.texts.get(message.delivery_id, message.text if play.purged else None):
             wrong.append(f"{message.delivery_id} was heard otherwise than it was written")
     for delivery_id, row in kept.items():
         if row.status != "sent":
@@ -261,7 +269,8 @@ def _check_replies(play: Play, state: State, wrong: list[str]) -> None:
             ]
             if _dense("".join(sent)) != _dense(whole):
                 wrong.append(f"the reply {line['id']} went out otherwise than it stands in the transcript")
-    made = {row.turn_id for row in state.outbox}
+    purged = {row.turn_id for row in state.turns if row.session_id in play.purged}
+    made = {row.turn_id for row in state.outbox} - purged
     wrong += [f"turn {turn_id} was not answered" for turn_id in owed - made]
     wrong += [f"turn {turn_id} was answered, and ended unheard" for turn_id in made - owed]
 
@@ -269,6 +278,17 @@ def _check_replies(play: Play, state: State, wrong: list[str]) -> None:
 def _dense(text: str) -> str:
     """Without white space, which chunks begin and end without."""
     return re.sub(r"\s+", "", text)
+
+
+# --- purged: nothing is left of it --------------------------------------------------------------------------
+
+
+def _check_purged(play: Play, state: State, wrong: list[str]) -> None:
+    for (_, session_id), lines in state.transcripts.items():
+        if session_id in play.purged and lines:
+            wrong.append(f"{session_id} was purged, and {len(lines)} lines are there")
+    gone = {row.turn_id for row in state.turns if row.session_id in play.purged}
+    wrong += [f"turn {turn_id} was purged, and its words are there" for turn_id in gone & state.words]
 
 
 # --- tools: effects once, and what became of them shown -----------------------------------------------------

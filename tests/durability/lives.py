@@ -1,15 +1,15 @@
 """Killing a gateway at a chosen write: before it, in the middle of it, or after it and before anybody is told.
 
-Everything that must last goes through two ports, the database's `write` and the transcripts' `append`. Here
-both are wrapped; the n-th write meets what was planned for it. A gateway that was killed does nothing more:
-whatever it still tries waits until it is buried, and then fails without having done anything.
+Everything that must last goes through two ports, the database's `write` and the transcripts' `append` and
+`remove`. Here both are wrapped; the n-th write meets what was planned for it. A gateway that was killed does
+nothing more: whatever it still tries waits until it is buried, and then fails without having done anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -206,18 +206,25 @@ class MortalTranscripts:
             blow = Blow.REFUSED  # a file is cut back before it is used again, so the disk's no is a no
         if blow is Blow.KILLED_MIDWAY and entries:
             self._leave_half(session_id, encode_line(entries[-1]))
+        return await self._met_by(blow, lambda: self._inner.append(session_id, header, entries))
+
+    async def remove(self, session_id: SessionId) -> None:
+        await self._life.go_on()
+        await self._met_by(self._life.next_blow(), lambda: self._inner.remove(session_id))
+
+    async def _met_by(self, blow: Blow | None, write: Callable[[], Awaitable[T]]) -> T:
         if blow in (Blow.KILLED_BEFORE, Blow.KILLED_MIDWAY):
             self._life.end()
             await self._life.go_on()
         if blow is Blow.REFUSED:
             raise StorageUnavailable("The disk said no, as planned.")
-        size = await self._inner.append(session_id, header, entries)
+        result = await write()
         if blow is Blow.KILLED_AFTER:
             self._life.end()
         await self._life.go_on()
         if blow is Blow.UNKNOWN:
             raise StorageUnavailable("The disk said no, as planned, and did it all the same.")
-        return size
+        return result
 
     async def load(self, session_id: SessionId) -> Transcript | None:
         await self._life.go_on()

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from rookery import ids
 from rookery.channels.contract import Outcome, Receipt
-from rookery.gateway import deliveries, inbound, lanes, outbox, seen, tables, turn, turns
+from rookery.gateway import deliveries, endings, inbound, lanes, outbox, seen, shelf, tables, turn, turns
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.gateway import Gateway
 from rookery.ids import DeliveryId, SessionId, TurnId
@@ -142,7 +142,7 @@ def _call_repeated(patch: pytest.MonkeyPatch) -> None:
 
     async def nothing(self: Any) -> None: ...
 
-    patch.setattr(import_module("rookery.agents.run")._Run, "_settle_calls_of_unknown_outcome", nothing)
+    patch.setattr(import_module("rookery.agents.loop")._Run, "_settle_calls_of_unknown_outcome", nothing)
 
 
 def _result_not_journaled(patch: pytest.MonkeyPatch) -> None:
@@ -239,12 +239,33 @@ def _unread_when_interrupted(patch: pytest.MonkeyPatch) -> None:
     """A message that a newer one overtakes before the model was shown it is dropped."""
     answer = turn.TurnRunner._answer
 
-    async def dropping(self: turn.TurnRunner, batch: Any, session: Session, standing: Any, switch: Any) -> Any:
+    async def dropping(
+        self: turn.TurnRunner, batch: Any, session: Session, files: Any, standing: Any, switch: Any
+    ) -> Any:
         if switch.reason is StopReason.INTERRUPTED and not session.entries_of(batch[0].turn_id):
-            return turn._Ending(turns.Status.CANCELLED)
-        return await answer(self, batch, session, standing, switch)
+            return endings.Ending(turns.Status.CANCELLED)
+        return await answer(self, batch, session, files, standing, switch)
 
     patch.setattr(turn.TurnRunner, "_answer", dropping)
+
+
+def _purge_done_before_it_is(patch: pytest.MonkeyPatch) -> None:
+    """A purge counts as done before the transcript is gone."""
+    purge = shelf.Shelf._purge
+
+    async def hasty(self: shelf.Shelf, removal: turns.Turn) -> None:
+        await self._database.write(lambda connection: self._finish(removal, connection))
+        await purge(self, removal)
+
+    patch.setattr(shelf.Shelf, "_purge", hasty)
+
+
+def _words_of_a_purge_kept(patch: pytest.MonkeyPatch) -> None:
+    """The transcript goes, and the queue's own copy of what was said stays."""
+
+    def nothing(*_: Any) -> None: ...
+
+    patch.setattr(turns, "forget_words", nothing)
 
 
 MISTAKES: Mapping[str, Mistake] = {
@@ -265,6 +286,8 @@ MISTAKES: Mapping[str, Mistake] = {
     "kept and not sent": Mistake(_kept_and_not_sent, "plain", Blow.UNKNOWN),
     "delivery ids drawn anew": Mistake(_delivery_ids_drawn_anew, "plain", Blow.UNKNOWN),
     "stop forgotten": Mistake(_stop_forgotten, "stop", Blow.KILLED_AFTER),
+    "purge done before it is": Mistake(_purge_done_before_it_is, "deleted", Blow.KILLED_AFTER),
+    "words of a purge kept": Mistake(_words_of_a_purge_kept, "deleted", Blow.KILLED_AFTER),
     "unread when interrupted": Mistake(_unread_when_interrupted, "interrupt_early", Blow.KILLED_AFTER),
 }
 

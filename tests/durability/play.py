@@ -16,19 +16,28 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from sqlalchemy import select
 
 from rookery.channels.contract import Receipt
 from rookery.channels.loopback import LoopbackNetwork
 from rookery.errors import ChannelUnavailable, ModelError, ModelErrorKind, StorageUnavailable, ToolFailed
+from rookery.gateway import tables
+from rookery.gateway.operations import sessions
+from rookery.gateway.shapes import SessionRemove
+from rookery.ids import SessionId
 from rookery.messages import Role, ToolCallPart, text_of
 from rookery.models import ModelRequest, ToolSpec
 from rookery.models.scripted import ScriptedModel, Step, Told
 from rookery.tools import ToolContext
 from tests.durability.examine import Said, examine
 from tests.durability.lives import Killed, Lives
+from tests.gateway.at_the_desk import AtTheDesk
 from tests.support.house import TestHouse
 from tests.support.postgres import Postgres
+
+T = TypeVar("T")
 
 PATIENCE = 20.0
 """Seconds after which a play is taken to hang."""
@@ -81,6 +90,8 @@ class Play:
         self.time_stands = False
         """While this is True nobody's wait for a later moment ends."""
         self.said: list[Said] = []
+        self.purged: set[SessionId] = set()
+        """The sessions of which nothing is to be left."""
         self._standing = asyncio.Event()
 
     async def perform(self, scene: Scene) -> list[str]:
@@ -127,6 +138,32 @@ class Play:
                 self.said[number] = said.receipted(receipt)
                 return receipt
 
+    async def session_of(self, person: str) -> SessionId:
+        """The session in which somebody's latest message was accepted."""
+        query = select(tables.turns.c.session_id).where(
+            tables.turns.c.principal == f"user:{person}", tables.turns.c.kind == "message"
+        )
+        latest = query.order_by(tables.turns.c.seq.desc()).limit(1)
+        return await self._however_often(
+            lambda: self.house.database.read(lambda c: SessionId(c.execute(latest).scalar_one()))
+        )
+
+    async def deletes(self, person: str, session_id: SessionId, *, purge: bool = False) -> None:
+        """Put a session of theirs in the bin, or purge it, and do so again until that is answered."""
+        if purge:
+            self.purged.add(session_id)
+        ask = SessionRemove(session=session_id, purge=purge)
+        await self._however_often(lambda: sessions.remove(AtTheDesk(self.house).by(person), ask))
+
+    async def _however_often(self, work: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            doing = asyncio.ensure_future(work())
+            try:
+                return await doing
+            except (Killed, ChannelUnavailable, StorageUnavailable):
+                await self._standing.wait()
+                await asyncio.sleep(0.001)
+
     async def comes_to_a_stand(self) -> None:
         """Wait until nothing goes on without more time passing."""
         while self._at_work() and not self._somebody_waits():
@@ -148,7 +185,8 @@ class Play:
                 names = [name for name in ("deed", "look") if name in words]
                 calls = [ToolCallPart(f"call_{name}", name, {"token": f"{words}/{number}"}) for name in names]
                 return Step(text="Let me see.", calls=tuple(calls))
-            if "endless" in words:
+            # Both may be one batch: a gateway killed before it wrote the first has it wait for the second.
+            if "endless" in words and "no, wait" not in words:
                 return Step(text=f"And so on (#{number})", after=asyncio.Event())
             if "long" in words:
                 return "\n\n".join(f"Paragraph {count} of #{number}. " + "word " * 300 for count in range(6))

@@ -103,6 +103,25 @@ async def interrupt_early(play: Play) -> None:
     await play.says("alice", "three")
 
 
+async def deleted(play: Play) -> None:
+    """A conversation is put in the bin, the next one begins in its place, and the first is purged."""
+    await play.says("alice", "one")
+    await play.house.telegram.hears("alice", 1)
+    first = await play.session_of("alice")
+    await play.deletes("alice", first)
+    await play.says("alice", "two")
+    await play.deletes("alice", first, purge=True)
+
+
+async def purged_while_answered(play: Play) -> None:
+    """An answer without end is purged, with what waits behind it."""
+    await play.says("alice", "an endless story")
+    await play.model.asked(1)
+    await play.says("alice", "b")
+    await play.deletes("alice", await play.session_of("alice"), purge=True)
+    await play.says("alice", "c")
+
+
 async def failed_model(play: Play) -> None:
     """The model fails; the person is told so."""
     await play.says("alice", "fail, please")
@@ -144,6 +163,8 @@ SCENES: Mapping[str, Scene] = {
         stop,
         interrupt,
         interrupt_early,
+        deleted,
+        purged_while_answered,
         failed_model,
         chunks,
         two_people,

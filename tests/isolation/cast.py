@@ -13,6 +13,7 @@ from random import Random
 from rookery.messages import Chat, ChatKind
 
 TERMINAL = "terminal"
+OWN_CHANNELS = frozenset({TERMINAL, "webchat", "api"})
 NETWORKS = {"telegram": ("default", "second"), "webhook": ("default", "other")}
 PER_ACCOUNT = frozenset({"webhook"})
 
@@ -119,6 +120,8 @@ class Cast:
     names: dict[str, tuple[Mouth, ...]]
     accounts: dict[tuple[str, str], Rule]
     rooms: dict[Room, Rule | None]
+    admitted: dict[Room, str | None]
+    """The groups that are let in by name and not by a rule: each with the agent said for it, None for its own."""
     open_groups: frozenset[tuple[str, str]]
     mention: frozenset[tuple[str, str]]
     bindings: dict[tuple[str, str], str | None]
@@ -129,7 +132,7 @@ class Cast:
 
     def user_of(self, mouth: Mouth) -> str | None:
         """The user behind an address; None for anybody else."""
-        if mouth.channel == TERMINAL:
+        if mouth.channel in OWN_CHANNELS:
             return mouth.sender if mouth.sender in self.people else None
         exact = self.links.get((mouth.channel, mouth.account, mouth.sender))
         if exact is not None or mouth.channel in PER_ACCOUNT:
@@ -257,6 +260,11 @@ def compose(rng: Random) -> Cast:
             if rng.random() < 0.9
         },
         rooms=rooms,
+        admitted={
+            room: rng.choice((None, *shared))
+            for room, rule in rooms.items()
+            if rule is None and rng.random() < 0.6
+        },
         open_groups=_some_accounts(rng, 0.3),
         mention=_some_accounts(rng, 0.3),
         bindings={
@@ -299,7 +307,7 @@ def _people(rng: Random) -> list[str]:
     for person in rng.sample(PEOPLE, len(PEOPLE)):
         if person.casefold() not in {other.casefold() for other in chosen}:
             chosen.append(person)
-    return chosen[: rng.randint(2, 4)]
+    return chosen[: rng.choice((2, 3, 3, 4, 4, 5, 8))]
 
 
 def _links(rng: Random, people: Sequence[str], senders: Sequence[str]) -> dict[tuple[str, str | None, str], str]:

@@ -35,6 +35,7 @@ _WORDS = (
     '/etc/hosts \\ "quoted" ~61 %41 é',
 )
 _COMMANDS = ("/new", "/new", "/new", "/stop", "/stop", "/status", "/whoami", "/help")
+_AT_DOORS = ("/stop", "/status", "/whoami", "/help", "/new {title}", "/new {title}")
 _MODES = (QueueMode.COLLECT, QueueMode.FOLLOWUP, QueueMode.INTERRUPT)
 
 
@@ -46,6 +47,7 @@ class Outcome:
     messages: int
     prompts: int
     replies: int
+    shown: int
     canaries: int
 
 
@@ -65,7 +67,14 @@ async def interleave(home: Path, *, seed: int, steps: int, postgres: Postgres | 
     except Exception as error:
         oracle.wrong.append(f"broke: {type(error).__name__}: {error}")
     canaries = sum(len(said.canaries) for said in world.said) + len(world.canaries)
-    return Outcome(oracle.wrong, len(world.said), len(world.requests), len(world.heard), canaries)
+    return Outcome(
+        wrong=oracle.wrong,
+        messages=len(world.said) + len(world.doors.written),
+        prompts=len(world.requests),
+        replies=len(world.heard),
+        shown=len(world.doors.shown),
+        canaries=canaries,
+    )
 
 
 class _Director:
@@ -91,7 +100,11 @@ class _Director:
             else:
                 await self._afterwards()
         await self._settle()
-        await asyncio.gather(*(self._asks(mouth) for mouth in self._plan.sample(self._cast.mouths, 6)))
+        people = self._plan.sample(self._cast.people, min(3, len(self._cast.people)))
+        await asyncio.gather(
+            *(self._asks(mouth) for mouth in self._plan.sample(self._cast.mouths, 6)),
+            *(self._world.doors.looks(person) for person in people),
+        )
         await self._settle()
 
     async def _settle(self) -> None:
@@ -122,7 +135,46 @@ class _Director:
         if what < 0.16 and world.said:
             again = plan.choice(world.said)
             return lambda: self._offers_again(again)
-        return self._saying()
+        return self._at_a_door() if what < 0.6 else self._saying()
+
+    def _at_a_door(self) -> Callable[[], Awaitable[object]]:
+        plan, doors, cast = self._plan, self._world.doors, self._cast
+        person = plan.choice(cast.people)
+        what, words = plan.random(), plan.choice(_WORDS)
+        agent = plan.choice((person, person, *cast.shared))
+        if what < 0.18:
+            return lambda: doors.begins(person, agent)
+        if what < 0.46:
+            said = plan.choice(_AT_DOORS) if plan.random() < 0.25 else words
+            by = plan.choice(("rest", "socket"))
+            where = self._somewhere_else(person) if plan.random() < 0.2 else None
+            return lambda: doors.writes(person, said, where=where, by=by)
+        if what < 0.62:
+            whose = plan.choice((agent, *cast.shared, *cast.shared, plan.choice(cast.people)))
+            model = "rookery" if plan.random() < 0.25 else f"rookery/{whose}"
+            return lambda: doors.completes(person, words, model)
+        if what < 0.74:
+            return lambda: doors.looks_in(person)
+        if what < 0.82:
+            return lambda: doors.sends_up(person, agent)
+        if what < 0.88:
+            return lambda: doors.loses(person)
+        if what < 0.9:
+            return lambda: doors.stops(person)
+        if what < 0.92:
+            return lambda: doors.renames(person)
+        if what < 0.94:
+            return lambda: doors.deletes(person)
+        return lambda: doors.looks(person)
+
+    def _somewhere_else(self, person: str) -> str | None:
+        """A session that somebody else has, by one of its names."""
+        plan, doors = self._plan, self._world.doors
+        known = [one for name, other in doors.visitors.items() if name != person for one in other.sessions]
+        if not known or plan.random() < 0.2:
+            return f"agent:{plan.choice(self._cast.people)}:main"
+        _, session, key = plan.choice(known)
+        return plan.choice((session, key))
 
     def _saying(self) -> Callable[[], Awaitable[object]]:
         plan, world = self._plan, self._world

@@ -35,6 +35,7 @@ from rookery.sessions.brains import BrainPool
 from rookery.sessions.scope import Conversation, Scope
 from rookery.users import User, people
 from rookery.users import tables as user_tables
+from tests.isolation import door_mistakes as at_doors
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +253,15 @@ def _nothing_is_remembered() -> AbstractContextManager[object]:
 
 
 MISTAKES = (
-    Mistake("one main session for everybody", _one_main_session_for_all),
+    Mistake("one main session for everybody", _one_main_session_for_all, 1),
     Mistake("the reply goes where somebody wrote from last", _last_route_heard),
     Mistake("a group is answered in the sender's direct chat", _group_answers_in_private),
-    Mistake("ids are joined by bare colons", _joined_with_bare_colons, 26),
-    Mistake("ids are case-folded in keys", _spelled(str.casefold), 3),
+    Mistake("ids are joined by bare colons", _joined_with_bare_colons, 7),
+    Mistake("ids are case-folded in keys", _spelled(str.casefold), 13),
     Mistake("ids are trimmed in keys", _spelled(str.strip), 16),
-    Mistake("ids are normalised in keys", _spelled(lambda text: unicodedata.normalize("NFKC", text)), 58),
-    Mistake("ids lose their leading zeros in keys", _spelled(lambda text: text.lstrip("0")), 2),
-    Mistake("keys without the account where ids are per account", _key_without_account, 51),
+    Mistake("ids are normalised in keys", _spelled(lambda text: unicodedata.normalize("NFKC", text)), 23),
+    Mistake("ids lose their leading zeros in keys", _spelled(lambda text: text.lstrip("0")), 1),
+    Mistake("keys without the account where ids are per account", _key_without_account, 60),
     Mistake("threads share their group's session", _threads_share_their_group),
     Mistake(
         "identity by prefix",
@@ -272,15 +273,34 @@ MISTAKES = (
         _identity(lambda a, row: _account_matches(a, row) and a.sender.casefold() == row.sender.casefold()),
     ),
     Mistake("identity regardless of the account", _identity(lambda a, row: a.sender == row.sender)),
-    Mistake("the agent in a global, set at accept", _agent_in_a_global),
+    Mistake("the agent in a global, set at accept", _agent_in_a_global, 1),
     Mistake("the pool hands out another's brain", _pool_without_owner),
-    Mistake("rights are not asked again when sending", _rights_not_asked_when_sending),
-    Mistake("rights are not asked again when a turn starts", _rights_not_asked_when_starting, 1),
+    Mistake("rights are not asked again when sending", _rights_not_asked_when_sending, 4),
+    Mistake("rights are not asked again when a turn starts", _rights_not_asked_when_starting, 4),
     Mistake("a group is answered by the member's own agent", _group_is_answered_by_the_members_own),
-    Mistake("a link may be called like a user", _link_may_be_called_like_a_user, 12),
+    Mistake("a link may be called like a user", _link_may_be_called_like_a_user, 9),
     Mistake("what was said is logged", _words_are_logged),
     Mistake("messages are known by their id alone", _seen_by_message_id_alone),
-    Mistake("a session's name is the right to it", _any_session_by_its_name, 12),
+    Mistake("a session's name is the right to it", _any_session_by_its_name, 9),
+    Mistake("a socket outlives what it was opened with", at_doors.socket_outlives_its_right, 10),
+    Mistake("events go to every socket", at_doors.events_go_to_all),
+    Mistake("notices go to every socket", at_doors.notices_go_to_all),
+    Mistake("one ring of events for everybody", at_doors.one_ring_for_all, 56),
+    Mistake("idempotency keys without the user", at_doors.idempotency_without_user, 5),
+    Mistake("a client's word for a message is everybody's", at_doors.message_ids_without_user, 5),
+    Mistake("a file is whoever's who knows its id", at_doors.attachment_by_id_alone),
+    Mistake("a session is whoever's who knows its id", at_doors.session_by_id_alone, 4),
+    Mistake("a turn is whoever's who knows its id", at_doors.turn_by_id_alone, 1),
+    Mistake("what is said to a shared agent is everybody's", at_doors.everybody_owns_shared_sessions),
+    Mistake("ended tokens count", at_doors.ended_tokens_count, 11),
+    Mistake("callers are cached by the beginning of their secret", at_doors.callers_by_prefix, 1),
+    Mistake("callers are cached for ever", at_doors.callers_for_ever, 1),
+    Mistake("who asks, in a global", at_doors.caller_in_a_global),
+    Mistake("sessions of /v1 are named without the user", at_doors.v1_names_without_user, 2),
+    Mistake("instructions of /v1, in a global", at_doors.instructions_in_a_global),
+    Mistake("entries are read from the brain used last", at_doors.entries_of_the_last_brain, 2),
+    Mistake("every session is on everybody's list", at_doors.shelf_shows_all),
+    Mistake("whoever knows its id ends a token", at_doors.credentials_end_by_id),
     Mistake("everybody joins a batch", _everybody_joins_a_batch),
     Mistake("nothing is remembered", _nothing_is_remembered),
 )

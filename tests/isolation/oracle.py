@@ -37,8 +37,10 @@ class Oracle:
         self._world = world
         self._cast = world.cast
         self._remembered: dict[Conversation, set[str]] = defaultdict(set)
+        self._known_in: dict[str, set[str]] = defaultdict(set)
         self._judged = 0
         self._listened = 0
+        self._read = 0
 
     # --- while it goes on: was everybody answered, and from their own memory? ----------------------------------
 
@@ -51,7 +53,38 @@ class Oracle:
         answers = _answers(accepted, heard)
         self._misses_answers(accepted, answers)
         self._misses_memories(accepted, answers)
+        self._judges_doors()
         world.interrupting = world.rules.queue.mode is QueueMode.INTERRUPT
+
+    def _judges_doors(self) -> None:
+        """What was written at a door is answered, in the session it was written for, by who knows that session."""
+        doors, world = self._world.doors, self._world
+        news: dict[str, set[str]] = defaultdict(set)
+        for written in doors.written[self._read :]:
+            if written.given_up:
+                continue
+            what = f"{written.person}'s turn {written.turn}"
+            if written.asked_session is not None and written.session not in (None, written.asked_session):
+                self.wrong.append(f"LEAK: {what} is in session {written.session}, not {written.asked_session}")
+            if written.status in ("cancelled", "interrupted"):
+                if written.person not in doors.stopped and not world.interrupting:
+                    self.wrong.append(f"unanswered: {what} is {written.status}, and nobody stopped it")
+            elif written.status != "done" or (written.command and not written.reply):
+                self.wrong.append(f"unanswered: {what} is {written.status}: {written.reply[:100]!r}")
+            elif not written.command:
+                known = canaries.found_in(written.reply)
+                if written.canary not in known:
+                    self.wrong.append(f"unanswered: {what} is done, by an answer to something else")
+                if written.session is not None:
+                    forgotten = self._known_in[written.session] - known
+                    if forgotten:
+                        self.wrong.append(f"forgot {len(forgotten)} of its own: session {written.session}")
+                    news[written.session].add(written.canary)
+        for session, learned in news.items():
+            self._known_in[session] |= learned
+        self._read = len(doors.written)
+        doors.stopped.clear()
+        doors.began.clear()
 
     def _decided_rightly(self, said: Said) -> bool:
         """Whether the message was let in; what was decided has to be what the cast says."""
@@ -76,12 +109,14 @@ class Oracle:
                 continue  # the later message ended the answer to the earlier one
             for said in together:
                 excused = said.excused or not stopped.isdisjoint(self._conversations(said))
+                excused |= not said.users.isdisjoint(self._world.doors.stopped)
                 if id(said) not in answers and not excused:
                     self.wrong.append(f"unanswered: {said.command or 'words'} by {said.message.route}")
 
     def _misses_memories(self, accepted: Sequence[Said], answers: Mapping[int, str]) -> None:
         """An answer comes from a prompt that holds everything said in its conversation before."""
         begun = self._of_command("/new", accepted)
+        begun |= {(person, "main") for person in self._world.doors.began}
         learned: dict[Conversation, set[str]] = defaultdict(set)
         for said in accepted:
             answer, conversations = answers.get(id(said)), self._conversations(said)
@@ -134,11 +169,27 @@ class Oracle:
             }
             if len(within) > 1 or NOBODY in within:
                 self.wrong.append(f"LEAK: one prompt holds words of {sorted(within)}")
+        self._reads_what_was_shown(owners)
         for heard in self._world.heard:
             self._holds_only(heard.owners, heard.message.text, f"a reply by {heard.message.route}", owners)
         self._reads_rows(rows, turn_owners, owners)
         self._reads_sessions(rows, owners)
         self._reads_log(owners)
+
+    def _reads_what_was_shown(self, owners: Owners) -> None:
+        """Every answer and frame holds words of whom it was for; keepers of groups read theirs, admins names."""
+        doors, cast = self._world.doors, self._cast
+        groups = {owner for owner in owners.values() if owner.startswith("space:")}
+        for shown in doors.shown:
+            allowed = {f"user:{shown.person}"}
+            found = canaries.found_in(shown.data)
+            if shown.person in doors.admins:
+                found -= doors.names.keys()
+            if shown.person == cast.sponsor or shown.person in doors.admins:
+                allowed |= groups
+            foreign = {owners.get(canary, NOBODY) for canary in found} - allowed
+            if foreign:
+                self.wrong.append(f"LEAK: {shown.what}, shown to {shown.person}, holds words of {sorted(foreign)}")
 
     def _owners(self, turn_owners: Mapping[str, Owner]) -> dict[str, Owner]:
         """Whose each canary is. What was not accepted is nobody's: it may be nowhere."""
@@ -183,12 +234,16 @@ class Oracle:
                 match name:
                     case "users":
                         self._holds_only({f"user:{row['id']}"}, text, what, owners)
+                    case "credentials":
+                        self._holds_only({f"user:{row['user_id']}"}, text, what, owners)
                     case "turn_bodies":
                         self._holds_only({turn_owners[row["turn_id"]]}, text, what, owners)
                     case "outbox_bodies":
                         self._holds_only({turn_owners[turn_of[row["delivery_id"]]]}, text, what, owners)
                     case "entries" | "sessions":
                         pass  # the sessions' own, below
+                    case "attachments":
+                        self._holds_only(self._sender_of(row["id"]), text, what, owners)
                     case _:
                         self._holds_only((), text, what, owners)
 
@@ -203,7 +258,8 @@ class Oracle:
             if len(found) > 1:
                 self.wrong.append(f"LEAK: session {session} is shared by {sorted(found)}")
         for agent, found in brain_owners.items():
-            if agent not in self._cast.shared and found != {f"user:{agent}"}:
+            own = agent not in self._cast.shared and not agent.startswith("space--")
+            if own and found != {f"user:{agent}"}:
                 self.wrong.append(f"LEAK: {agent}'s own brain answers {sorted(found)}")
 
         for row in (*rows.get("entries", ()), *rows.get("sessions", ())):
@@ -211,11 +267,20 @@ class Oracle:
             self._holds_only(session_owners[row["session_id"]], text, f"session {row['session_id']}", owners)
         for brain in (self._world.home / "agents").glob("*"):
             for path in (path for path in brain.rglob("*") if path.is_file()):
-                whose = session_owners[path.stem] if path.parent.name == "sessions" else brain_owners[brain.name]
+                whose = brain_owners[brain.name] | {f"user:{brain.name}"}
+                if path.parent.name == "sessions":
+                    whose = session_owners[path.stem]
+                elif path.parent.name == "attachments":
+                    whose = self._sender_of(path.stem)
                 self._holds_only(whose, path.read_bytes(), str(path.relative_to(self._world.home)), owners)
             for row in _rows_of(brain / "agent.db").get("sessions", ()):
                 text = json.dumps(row, ensure_ascii=False, default=repr)
                 self._holds_only(session_owners[row["session_id"]], text, f"{brain.name}/agent.db", owners)
+
+    def _sender_of(self, attachment: str) -> set[Owner]:
+        """Whose a kept file is: of who sent it up, or of whoever's turn fetched it."""
+        person = self._world.doors.uploads.get(attachment)
+        return set() if person is None else {f"user:{person}"}
 
     def _reads_log(self, owners: Owners) -> None:
         """No word of anybody is in the operational log, or in what libraries log."""

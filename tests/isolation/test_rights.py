@@ -50,6 +50,8 @@ AGENTS: dict[str, AgentFacts] = {
     "shared": AgentFacts(enabled=True, owner=None, sponsor=ALICE),
     "own, off": AgentFacts(enabled=False, owner=ALICE, sponsor=None),
     "shared, off": AgentFacts(enabled=False, owner=None, sponsor=ALICE),
+    "a group's": AgentFacts(enabled=True, owner=None, sponsor=ALICE, of_a_group=True),
+    "a group's, off": AgentFacts(enabled=False, owner=None, sponsor=ALICE, of_a_group=True),
 }
 TOOLS = (None, "time", "sessions", "")
 
@@ -103,6 +105,8 @@ NOTHING: frozenset[Action] = frozenset()
 ON_OWN = TALKING | LOOKING | IN_SESSIONS | {Action.CHANGE_AGENT}
 ON_SHARED = TALKING | LOOKING
 
+KNOWING = frozenset({Action.READ_AGENT, Action.LIST_SESSIONS})
+
 GRANTS: dict[tuple[str, str, str], frozenset[Action]] = {
     ("owner", "own", "dm"): ON_OWN,
     ("owner", "own", "group"): frozenset({Action.CHANGE_AGENT}),
@@ -128,6 +132,11 @@ GRANTS: dict[tuple[str, str, str], frozenset[Action]] = {
     ("operator", "own", "group"): ON_AGENTS - AS_SOMEBODY,
     ("operator", "shared", "dm"): ON_AGENTS - AS_SOMEBODY,
     ("operator", "shared", "group"): ON_AGENTS - AS_SOMEBODY,
+    # What was made for one group answers there and nowhere else; outside, its keepers know that it is there.
+    ("owner", "a group's", "dm"): KNOWING | {Action.CHANGE_AGENT},
+    ("owner who is admin", "a group's", "dm"): KNOWING | KEEPING,
+    ("other who is admin", "a group's", "dm"): KNOWING | KEEPING,
+    ("operator", "a group's", "dm"): ON_AGENTS - AS_SOMEBODY,
 }
 """What each may do; what is not in here nobody may. A guest has it only where they were let in."""
 
@@ -152,6 +161,8 @@ def _granted(
     person = actor.startswith(("owner", "other"))
     if person and kind == "shared" and where == "dm" and action in IN_SESSIONS:
         return own_session  # what they alone said, whoever pays
+    if kind == "a group's" and where == "group":
+        kind = "shared"
     if action not in GRANTS.get((actor, kind, where), NOTHING):
         return False
     keeper = actor.startswith("owner") or "admin" in actor or actor == "operator"

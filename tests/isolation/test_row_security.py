@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from rookery.errors import ConfigError
 from rookery.gateway import schema
-from rookery.ids import AgentId
+from rookery.ids import AgentId, UserId
+from rookery.policy import Member, principal
 from rookery.storage import as_agent
 from rookery.storage.postgres import PostgresDatabase
 from tests.isolation.trials import in_memory
@@ -24,13 +25,18 @@ from tests.support.postgres import APP, OWNER, Postgres, shared_server
 WITHOUT_CONTENT = frozenset(
     {
         "users",
+        "passwords",
+        "credentials",
+        "setup_codes",
         "agents",
+        "spaces",
         "identities",
         "key_grants",
         "seen",
         "places",
         "turns",
         "outbox",
+        "idempotency",
         "audit",
         "alembic_version",
     }
@@ -56,6 +62,7 @@ async def app(postgres: Postgres) -> AsyncGenerator[PostgresDatabase]:
             for person in ("alice", "bob"):
                 await house.person(person, telegram=person)
                 await house.telegram.says(person, f"{person}-secret")
+                await _keeps_a_file(house, person)
             await house.idle()
     database = PostgresDatabase(postgres.app_url, connections=1)
     yield database
@@ -201,6 +208,12 @@ async def test_the_gateway_s_role_and_only_a_plain_one_is_taken(postgres: Postgr
     with pytest.raises(ConfigError, match="which owns table"):
         await owner.read(schema.check_role)
     await owner.close()
+
+
+async def _keeps_a_file(house: TestHouse, person: str) -> None:
+    async with house.gateway.brains.use(AgentId(person)) as brain:
+        by = principal(Member(UserId(person)))
+        await brain.attachments.add("a.txt", None, b"secret", added_by=by, created_at=house.clock.now())
 
 
 def _as(agent: str | None, statement: str, *, fetch: bool = False) -> Callable[[Connection], Any]:

@@ -13,9 +13,9 @@ from random import Random
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.channels.contract import Channel, Ids, Receipt
+from rookery.channels.contract import Ids, Receipt
 from rookery.channels.loopback import LoopbackNetwork
-from rookery.channels.terminal import ACCOUNT, TerminalChannel, TerminalLine, typed
+from rookery.channels.terminal import ACCOUNT, TerminalLine, typed
 from rookery.config.words import DmPolicy, GroupPolicy, QueueMode
 from rookery.errors import NotFound
 from rookery.gateway import places
@@ -27,10 +27,12 @@ from rookery.messages import Attachment, Chat, ChatKind, InboundMessage, Outboun
 from rookery.models import ModelEvent, ModelRequest
 from rookery.models.scripted import EchoModel
 from rookery.sessions.scope import IdentityLinks
+from rookery.users import spaces
 from tests.isolation import canaries
-from tests.isolation.cast import NETWORKS, NOBODY, TERMINAL, Cast, Mouth, Owner
-from tests.support.house import TestHouse
+from tests.isolation.cast import NETWORKS, NOBODY, TERMINAL, Cast, Mouth, Owner, Rule
+from tests.isolation.doors import Doors
 from tests.support.postgres import Postgres
+from tests.support.web_house import WebHouse
 
 
 @dataclass(slots=True)
@@ -60,8 +62,8 @@ class Heard:
     owners: frozenset[Owner]
 
 
-class World(TestHouse):
-    """The cast's house: two networks and the terminal, with everything that goes in and out noted."""
+class World(WebHouse):
+    """The cast's house: two networks, the terminal and the doors, with everything that goes in and out noted."""
 
     __test__ = False
 
@@ -85,9 +87,9 @@ class World(TestHouse):
         self.telegram = _Listening(self, "telegram")
         self.webhook = _Listening(self, "webhook")
         self.networks = [self.telegram, self.webhook]
-        self.terminal = TerminalChannel()
         self._lines: list[tuple[TerminalLine, asyncio.Task[None]]] = []
         self._handler = _Keep(self.process_log)
+        self.doors = Doors(self, rng)
 
     # --- what people do ----------------------------------------------------------------------------------------
 
@@ -130,6 +132,8 @@ class World(TestHouse):
         said.users |= self.cast.users_of(mouth)
         said.receipt = await self.offers(said)
         said.users |= self.cast.users_of(mouth)
+        if command == "/stop":
+            self.doors.stopped |= {user for user in said.users if user is not None}
         return said
 
     async def asks_for(self, mouth: Mouth, agent: str, words: str) -> None:
@@ -214,12 +218,14 @@ class World(TestHouse):
         for _ in range(20):
             self._hold.set()
             await self.idle()
+            await self.doors.answers()
             self.cast.loosening.clear()  # nothing is under way: what is tried from now on asks anew
             if not self.gateway.outbox.waiting:
                 break
             await self.clock.passes(400)
         else:
             raise AssertionError(f"{self.gateway.outbox.waiting} deliveries never arrive")
+        await self.doors.catches_up()
 
     # --- opening and ending ------------------------------------------------------------------------------------
 
@@ -228,7 +234,6 @@ class World(TestHouse):
         self._hold.set()
         self._since_start = {}
         self.model = _Hesitant(self)
-        self.terminal = TerminalChannel()
         await super().open()
         self.terminal.on_attach = lambda user: self.gateway.outbox.wake(TERMINAL, ACCOUNT, user)
         if not self.canaries:
@@ -236,14 +241,19 @@ class World(TestHouse):
         for person in self.cast.people:
             line = self.terminal.attach(person)
             self._lines.append((line, asyncio.create_task(self._listen(line), name=f"terminal of {person}")))
+        await self.doors.look_in()
 
     async def close(self, grace: float = 0.05) -> None:
+        self.doors.leave()
         await super().close(grace)
         await self._leave()
+        await self.doors.ended()
 
     async def kill(self) -> None:
+        self.doors.leave()
         await self._leave()
         await super().kill()
+        await self.doors.ended()
 
     async def __aenter__(self) -> World:
         logging.getLogger().addHandler(self._handler)
@@ -253,9 +263,6 @@ class World(TestHouse):
     async def __aexit__(self, *error: object) -> None:
         await self.close()
         logging.getLogger().removeHandler(self._handler)
-
-    def own_channels(self) -> list[Channel]:
-        return [self.terminal]
 
     # --- helpers -----------------------------------------------------------------------------------------------
 
@@ -267,14 +274,31 @@ class World(TestHouse):
             for person in cast.people:
                 canary = canaries.fresh(self._rng)
                 self.canaries[canary] = f"user:{person}"
+                self.doors.names[canary] = person
                 role = "admin" if self._rng.random() < 0.2 else "member"
+                if role == "admin":
+                    self.doors.admins.add(person)
                 users.add_user(connection, person, name=f"Jo {canary}", role=role, now=now)
             for agent in cast.shared:
                 users.add_shared_agent(connection, agent, sponsor=UserId(cast.sponsor), name=agent, now=now)
             for (channel, account, sender), person in cast.links.items():
                 users.link(connection, UserId(person), channel, account, sender, now=now)
+            for room, agent in cast.admitted.items():
+                space = spaces.admit(
+                    connection,
+                    room.channel,
+                    room.account,
+                    room.chat,
+                    sponsor=UserId(cast.sponsor),
+                    agent_id=None if agent is None else AgentId(agent),
+                    name=None,
+                    by="operator",
+                    now=now,
+                )
+                cast.rooms[room] = Rule(space.agent_id)
 
         await self.database.write(work)
+        await self.doors.move_in()
 
     async def _leave(self) -> None:
         for line, listening in self._lines:

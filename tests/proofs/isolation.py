@@ -1,4 +1,5 @@
-"""`scripts/prove isolation`: people who look alike, all at once, and not a byte of one with another.
+"""`scripts/prove isolation`: people who look alike, on networks and at every door of the web, all at once, and not
+a byte of one with another.
 
 Each interleaving has a seed of its own, printed when something went wrong: `--seed SEED --n 1` plays it again.
 Every seventh runs on PostgreSQL. Afterwards each mistake that is known from elsewhere is made on purpose, and
@@ -54,6 +55,7 @@ async def _prove(n: int, first: int, minutes: float | None) -> int:
         "messages": sum(outcome.messages for outcome in outcomes.values()),
         "prompts looked at": sum(outcome.prompts for outcome in outcomes.values()),
         "replies looked at": sum(outcome.replies for outcome in outcomes.values()),
+        "answers and frames looked at": sum(outcome.shown for outcome in outcomes.values()),
         "canaries": sum(outcome.canaries for outcome in outcomes.values()),
         "mutation score": f"{len(MISTAKES) - len(missed)} of {len(MISTAKES)}",
     }
