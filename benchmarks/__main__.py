@@ -14,14 +14,27 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import measures, process, syncs
+from benchmarks import completions, logins, measures, process, sockets, syncs
 from benchmarks.figures import Figure, Report, show, write_json, write_page
 from benchmarks.measures import QUICK, Bench, Sizes
 
 Measure = Callable[[Bench], Iterator[Figure]]
 
-ON_EACH_DISK: tuple[Measure, ...] = (measures.added_latency, measures.throughput)
-ON_DISK: tuple[Measure, ...] = (measures.start, measures.memory_after_talk, measures.listing)
+ON_EACH_DISK: tuple[Measure, ...] = (
+    measures.added_latency,
+    measures.throughput,
+    completions.added_latency_v1,
+    completions.throughput_v1,
+)
+ON_DISK: tuple[Measure, ...] = (
+    measures.start,
+    measures.memory_after_talk,
+    measures.listing,
+    logins.login,
+    logins.token_check,
+    sockets.idle_sockets,
+    sockets.fan_out,
+)
 
 IN_MEMORY = Path("/dev/shm")
 """Where a sync takes no time, so that what is left is the gateway's own work; Linux has it."""

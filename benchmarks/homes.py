@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import uvloop
 from sqlalchemy import Connection
 
@@ -22,8 +23,11 @@ from rookery.sessions.disk import FileOps
 from rookery.sessions.key import ByHand, Main, SessionKey
 from rookery.storage.sqlite import SqliteDatabase
 from rookery.storage.threads import WriterThreads
+from rookery.users import CredentialKind, credentials
 
 SECRET = "the benchmarks' own webhook secret"
+
+_TOKENS = "tokens.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class People:
     """`count` people named `<name>0`, `<name>1`, …, each with a webhook address of that name.
 
     `words` is how many the model answers them with, `sessions` how many they have, each with `history`
-    messages. The first is their main one.
+    messages. The first is their main one. With `tokens` each has one, which `tokens_of` reads.
     """
 
     name: str
@@ -39,6 +43,7 @@ class People:
     words: int = 20
     sessions: int = 0
     history: int = 0
+    tokens: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -60,6 +65,11 @@ def make(path: Path, groups: Sequence[People], *, endpoint: str, callback_port: 
     return path
 
 
+def tokens_of(path: Path) -> dict[str, str]:
+    """The tokens of a home's people, by user id."""
+    return msgspec.json.decode((path / _TOKENS).read_bytes(), type=dict[str, str])
+
+
 def model(words: int) -> str:
     """The endpoint's model that answers at once with so many words, each a delta of its own."""
     return f"instant:{words}"
@@ -69,6 +79,7 @@ async def _fill(home: Home, groups: Sequence[People]) -> None:
     now = datetime.now(UTC)
     database = SqliteDatabase(home.database)
     await database.write(schema.prepare)
+    tokens: dict[str, str] = {}
     for group in groups:
         opened = list(_sessions(group, now))
 
@@ -77,12 +88,16 @@ async def _fill(home: Home, groups: Sequence[People]) -> None:
                 users.add_user(connection, id, name=None, role="member", now=now)
                 users.link(connection, UserId(id), "webhook", "default", id, now=now)
                 users.set_model(connection, AgentId(id), f"bench/{model(group.words)}")
+                if group.tokens:
+                    made = credentials.issue(connection, UserId(id), CredentialKind.TOKEN, "bench", now=now)
+                    tokens[id] = made.secret
             for place in opened:
                 places.move(connection, place)
 
         await database.write(work)
         await write_transcripts(home.agents, opened, group.history)
     await database.close()
+    home.config.with_name(_TOKENS).write_bytes(msgspec.json.encode(tokens))
 
 
 async def write_transcripts(agents: Path, opened: Sequence[Place], history: int) -> None:

@@ -40,6 +40,9 @@ class Sizes:
     listed: int = 10_000
     listings: int = 100
     counted_turns: int = 5
+    sockets: int = 1000
+    watchers: int = 50
+    streamed_words: int = 1000
 
 
 QUICK = Sizes(
@@ -53,6 +56,9 @@ QUICK = Sizes(
     listed=500,
     listings=5,
     counted_turns=3,
+    sockets=50,
+    watchers=5,
+    streamed_words=100,
 )
 """Enough to see that everything works, too little to say how fast it is."""
 

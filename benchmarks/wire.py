@@ -28,6 +28,9 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._answer: asyncio.Future[float] | None = None
+        self._mark: bytes | None = None
+        self.marked = 0.0
+        """The moment at which the mark of `ask` had come."""
 
     @classmethod
     async def to(cls, url: str) -> Line:
@@ -37,13 +40,15 @@ class Line(asyncio.Protocol):
         _, line = await asyncio.get_running_loop().create_connection(cls, host, port)
         return line
 
-    async def ask(self, request: bytes) -> float:
+    async def ask(self, request: bytes, *, mark: bytes | None = None) -> float:
         """Send a request; returns the moment (`perf_counter`) at which the last byte of its answer came.
 
+        `mark` is something in the answer; when it had come stands in `marked` afterwards.
         Raises `ValueError` for any status but 2xx and `ConnectionError` when the server hangs up.
         """
         assert self._transport is not None, "a line is open before it is used"
         answer = self._answer = asyncio.get_running_loop().create_future()
+        self._mark = mark
         self._transport.write(request)
         return await answer
 
@@ -61,6 +66,8 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         received = self._received = self._received + data if self._received else data
+        if self._mark is not None and self._mark in received:
+            self._mark, self.marked = None, perf_counter()
         if not _is_whole(received):
             return
         moment = perf_counter()
