@@ -18,7 +18,7 @@ from rookery.agents import prompt
 from rookery.agents.loop import PICTURES
 from rookery.config.words import QueueMode
 from rookery.errors import NotFound, StorageUnavailable
-from rookery.gateway import tables, turns
+from rookery.gateway import tables, turn_facts, turns
 from rookery.gateway.attachments import LARGEST_PICTURE, LONGEST_TEXT, MOST, Gathering
 from rookery.gateway.operations import sessions
 from rookery.gateway.operations import turns as turn_operations
@@ -381,7 +381,7 @@ async def test_stop_ends_the_fetching(scene: Scene) -> None:
     assert scene.model.requests == []
     assert receipt.turn_id is not None
     turn_id = TurnId(receipt.turn_id)
-    state = await scene.house.database.read(lambda connection: turns.state(connection, turn_id))
+    state = await scene.house.database.read(lambda connection: turn_facts.state(connection, turn_id))
     assert state is not None
     assert state.status is turns.Status.CANCELLED
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -73,7 +75,9 @@ def test_a_secret_is_no_part_of_what_is_kept(password: str, another: str):
 
 def test_whatever_is_secret_is_declared_so():
     """By the names such things have: what is added later under one of them has to be declared too."""
-    shown = [one for one in vars(shapes).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)]
+    modules = [import_module(f"{shapes.__name__}.{one.name}") for one in pkgutil.iter_modules(shapes.__path__)]
+    named = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    shown = [one for one in named if issubclass(one, msgspec.Struct)]
     undeclared = {
         f"{shape.__name__}.{name}"
         for shape in shown

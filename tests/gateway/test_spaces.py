@@ -11,7 +11,7 @@ from sqlalchemy import update
 from rookery.channels.contract import Outcome, Receipt
 from rookery.channels.loopback import LoopbackNetwork
 from rookery.config.words import GroupPolicy
-from rookery.gateway import turns
+from rookery.gateway import turn_facts
 from rookery.gateway.inbound import Wish
 from rookery.gateway.turns import Status
 from rookery.ids import AgentId, TurnId, UserId
@@ -163,7 +163,9 @@ async def test_a_group_put_out_is_answered_no_more_at_once(house: TestHouse, age
     await house.clock.passes(2)
     await house.idle()
     assert house.telegram.heard_in(GROUP.id) == []
-    state = await house.database.read(lambda connection: turns.state(connection, TurnId(waiting.turn_id or "")))
+    state = await house.database.read(
+        lambda connection: turn_facts.state(connection, TurnId(waiting.turn_id or ""))
+    )
     assert state is not None
     assert (state.status, state.error) == (Status.FAILED, "refused")
     assert (await says(house.telegram, "1", "three")).outcome is Outcome.REFUSED

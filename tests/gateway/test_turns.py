@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
-from rookery.gateway import tables, turns
+from rookery.gateway import tables, turn_facts, turns
 from rookery.gateway.turns import Body, Kind, Status, Turn
 from rookery.ids import AgentId, SessionId, TurnId
 from rookery.messages import Attachment, Usage
@@ -71,15 +71,17 @@ async def test_a_batch_ends_together_and_is_counted_once(database: Database) -> 
         turns.finish(connection, batch, Status.FAILED, now=LATER, usage=Usage(99, 99), error="x")
 
     await database.write(work)
-    first, second = [await database.read(lambda c, id_=id: turns.state(c, TurnId(id_))) for id in ("t1", "t2")]
+    first, second = [
+        await database.read(lambda c, id_=id: turn_facts.state(c, TurnId(id_))) for id in ("t1", "t2")
+    ]
     assert first is not None
     assert second is not None
     assert (first.status, first.usage, first.answered_by, first.error) == (Status.DONE, Usage(10, 3), "t1", None)
     assert (second.status, second.usage, second.answered_by) == (Status.DONE, Usage(), "t1")
     assert first.finished_at == LATER
     assert await database.read(turns.unfinished) == []
-    assert await database.read(turns.count_unfinished) == 0
-    assert await database.read(lambda c: turns.state(c, TurnId("nothing"))) is None
+    assert await database.read(turn_facts.count_unfinished) == 0
+    assert await database.read(lambda c: turn_facts.state(c, TurnId("nothing"))) is None
 
 
 async def test_a_stop_marks_whose_it_may(database: Database) -> None:
@@ -105,9 +107,9 @@ async def test_a_stop_marks_whose_it_may(database: Database) -> None:
         "t3": False,
         "t4": False,
     }
-    hands = await database.read(lambda c: turns.hands(c, SessionId("s1")))
+    hands = await database.read(lambda c: turn_facts.hands(c, SessionId("s1")))
     assert hands == {("user:alice", "dm"), ("user:bob", "dm")}
-    assert await database.read(lambda c: turns.waiting(c, SessionId("s1"))) == 3
+    assert await database.read(lambda c: turn_facts.waiting(c, SessionId("s1"))) == 3
 
 
 async def test_many_turns_are_found_with_their_words(database: Database) -> None:
@@ -136,6 +138,6 @@ async def test_words_of_turns_are_forgotten_but_not_the_turns(database: Database
 
     assert await database.write(work) == 1
     assert await database.read(words) == ["t2"]
-    assert await database.read(lambda c: turns.state(c, TurnId("t1"))) is not None
-    assert await database.read(lambda c: turns.opened_key(c, ALICE, SessionId("s1"))) == "agent:alice:main"
-    assert await database.read(lambda c: turns.opened_key(c, BOB, SessionId("s1"))) is None
+    assert await database.read(lambda c: turn_facts.state(c, TurnId("t1"))) is not None
+    assert await database.read(lambda c: turn_facts.opened_key(c, ALICE, SessionId("s1"))) == "agent:alice:main"
+    assert await database.read(lambda c: turn_facts.opened_key(c, BOB, SessionId("s1"))) is None

@@ -12,11 +12,11 @@ from sqlalchemy import Connection, bindparam, select
 
 from rookery import users
 from rookery.errors import NotFound
-from rookery.gateway import idempotency, inbound, places, turns
+from rookery.gateway import idempotency, inbound, places, turn_facts, turns
 from rookery.gateway.callers import Caller
 from rookery.gateway.operations import attachments as attachment_operations
 from rookery.gateway.operations import credentials as credential_operations
-from rookery.gateway.operations import finding, sessions, shelf
+from rookery.gateway.operations import finding, looking, sessions, shelf
 from rookery.gateway.operations import turns as turn_operations
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.shapes import CredentialNamed
@@ -117,7 +117,7 @@ def session_by_id_alone() -> AbstractContextManager[object]:
     find = finding.find
 
     def found(connection: Connection, desk: Desk, person: UserId, session: str, *rest: Any, **more: Any) -> Any:
-        known = places.whose(connection, SessionId(session)) or turns.whose(connection, SessionId(session))
+        known = places.whose(connection, SessionId(session)) or turn_facts.whose(connection, SessionId(session))
         if known is None:
             return find(connection, desk, person, session, *rest, **more)
         return finding.describe(connection, person, AgentId(known[0]), SessionId(session), known[1])
@@ -284,7 +284,7 @@ def _everywhere(module: Any, name: str, instead: Any) -> AbstractContextManager[
     """Replace a function in its own module and in those that took it by its name."""
     stack = ExitStack()
     original = getattr(module, name)
-    for one in (module, finding, sessions, shelf, turn_operations, attachment_operations, inbound):
+    for one in (module, finding, looking, sessions, shelf, turn_operations, attachment_operations, inbound):
         if getattr(one, name, None) is original:
             stack.enter_context(patch.object(one, name, instead))
     return stack

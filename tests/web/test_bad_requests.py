@@ -14,7 +14,7 @@ import pytest
 from rookery import users
 from rookery.channels.webhook import signature
 from rookery.errors import Conflict
-from rookery.gateway import turns
+from rookery.gateway import turn_facts
 from rookery.ids import UserId
 from tests.web.conftest import SECRET, Site, read_reply
 
@@ -46,7 +46,7 @@ async def refused(site: Site, status: int, code: str, **how: Any) -> dict[str, A
     found, answer = await site.post(site.message("alice", "canary"), **how)
     assert (found, answer["code"]) == (status, code)
     assert answer["status"] == status
-    assert await site.house.database.read(turns.count_unfinished) == 0
+    assert await site.house.database.read(turn_facts.count_unfinished) == 0
     return answer
 
 
@@ -157,7 +157,7 @@ async def test_a_wrong_type_is_400_and_names_the_key(site: Site) -> None:
             status, answer = await site.post(site.message(**{key: value}))
             assert (status, answer["code"]) == (400, "invalid"), (key, value)
             assert key.lower() in answer["detail"].lower() or "message is empty" in answer["detail"], answer
-    assert await site.house.database.read(turns.count_unfinished) == 0
+    assert await site.house.database.read(turn_facts.count_unfinished) == 0
 
 
 async def test_a_lone_surrogate_is_400(site: Site) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rookery import ids
-from rookery.gateway import audit, commands, opening, rights, turns
+from rookery.gateway import audit, commands, opening, rights, turn_facts, turns
 from rookery.gateway.arrival import Arrival
 from rookery.gateway.audit import AuditRow
 from rookery.gateway.commands import Command, Name
@@ -74,7 +74,7 @@ def _whoami(arrival: Arrival) -> str:
 
 def _status(arrival: Arrival) -> str:
     place = arrival.place
-    waiting = turns.waiting(arrival.connection, place.session_id)
+    waiting = turn_facts.waiting(arrival.connection, place.session_id)
     lines = [
         f"Conversation: {place.key} (session {place.session_id})",
         "Nothing is being answered." if not waiting else f"Being answered or waiting: {waiting}",

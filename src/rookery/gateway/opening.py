@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from rookery import ids
 from rookery.errors import InvalidKey, NotFound
-from rookery.gateway import places, turns
+from rookery.gateway import places, turn_facts, turns
 from rookery.gateway.places import Place
 from rookery.gateway.turns import Body, Kind, Turn
 from rookery.ids import AgentId, SessionId, TurnId
@@ -58,7 +58,7 @@ def own(connection: Connection, agent_id: AgentId, session: str, principal: str)
         if place is not None and place.agent_id == agent_id
         else _by_id(connection, agent_id, SessionId(session))
     )
-    if known is None or turns.hands(connection, known.session_id) != {(principal, ChatKind.DM)}:
+    if known is None or turn_facts.hands(connection, known.session_id) != {(principal, ChatKind.DM)}:
         raise NotFound(f"There is no session {session!r} here.")
     return known
 
@@ -75,7 +75,7 @@ def live_in(connection: Connection, agent_id: AgentId, key: str, now: datetime) 
 
 def _by_id(connection: Connection, agent_id: AgentId, session_id: SessionId) -> LiveSession | None:
     """A session of this agent by its id, wherever it lives, or no longer does; None for one that was removed."""
-    asked = turns.kinds(connection, session_id)
+    asked = turn_facts.kinds(connection, session_id)
     if Kind.REMOVE in asked:
         return None
     if Kind.OPEN_ONCE in asked:
@@ -84,13 +84,13 @@ def _by_id(connection: Connection, agent_id: AgentId, session_id: SessionId) -> 
         place = places.live(connection, key)
         if place is not None and place.session_id == session_id:
             return LiveSession(key, session_id, place.opened_key)
-    opened_key = turns.opened_key(connection, agent_id, session_id)
+    opened_key = turn_facts.opened_key(connection, agent_id, session_id)
     return None if opened_key is None else LiveSession(opened_key, session_id, opened_key)
 
 
 def _once(connection: Connection, agent_id: AgentId, session_id: SessionId) -> LiveSession | None:
     """A session that was opened for one task, which it has not been given yet."""
-    opened_key = turns.opened_key(connection, agent_id, session_id)
+    opened_key = turn_facts.opened_key(connection, agent_id, session_id)
     return None if opened_key is None else LiveSession(opened_key, session_id, opened_key, ephemeral=True)
 
 

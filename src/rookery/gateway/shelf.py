@@ -10,7 +10,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from rookery.errors import NotFound, StorageCorrupt
-from rookery.gateway import entries, turns
+from rookery.gateway import entries, turn_facts, turns
 from rookery.gateway.turns import Kind, Status, Turn
 from rookery.gateway.watchers import SessionChanged, SessionRemoved, Watchers, Where
 from rookery.messages import ChatKind, MessageEntry, Role
@@ -83,7 +83,7 @@ class Shelf:
         sent, hands = await self._database.read(
             lambda connection: (
                 turns.files_of(connection, turn.agent_id, turn.session_id),
-                {principal for principal, _ in turns.hands(connection, turn.session_id)},
+                {principal for principal, _ in turn_facts.hands(connection, turn.session_id)},
             )
         )
         named = await _named(brain, turn)

@@ -19,7 +19,7 @@ from rookery.channels.chunks import chunks
 from rookery.channels.contract import Outcome
 from rookery.channels.terminal import ACCOUNT, CHANNEL, TerminalChannel, TerminalLine, client_id_of, typed
 from rookery.errors import ChannelUnavailable, Conflict, InvalidInput, NotFound, Refused
-from rookery.gateway import deliveries, shapes, turns
+from rookery.gateway import deliveries, shapes, turn_facts
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.inbound import Wish
 from rookery.gateway.operations.desk import known_user
@@ -119,7 +119,7 @@ class Terminal:
 
     async def _again(self, turn_id: TurnId) -> shapes.Said:
         """A message that was said before: follow its turn if it is still on its way."""
-        state = await self._gateway.database.read(lambda connection: turns.state(connection, turn_id))
+        state = await self._gateway.database.read(lambda connection: turn_facts.state(connection, turn_id))
         duplicate = Outcome.DUPLICATE.value
         if state is None:  # a command: its answer is a delivery, and no turn
             return shapes.Said(outcome=duplicate, reason="")

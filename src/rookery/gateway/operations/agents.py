@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from rookery import users
 from rookery.errors import Conflict, Refused
-from rookery.gateway import turns
+from rookery.gateway import turn_facts
 from rookery.gateway.operations.desk import Desk, known_user
 from rookery.gateway.rights import facts
 from rookery.gateway.shapes import Agent, AgentAdd, AgentChange, AgentNamed, AgentSet, Done, Nothing
@@ -97,7 +97,7 @@ async def remove(desk: Desk, ask: AgentNamed) -> Done:
         agent = desk.agent(connection, ask.agent_id, Action.REMOVE_AGENT)
         if agent.configured:
             raise Conflict(f"Agent {agent.id!r} is described in rookery.yaml; take it out of agents.list there.")
-        if not agent.shared or agent.of_a_group or turns.any_of(connection, agent.id):
+        if not agent.shared or agent.of_a_group or turn_facts.any_of(connection, agent.id):
             raise Conflict(
                 f"Agent {agent.id!r} holds people's conversations, or is somebody's own; switch it off instead "
                 '({"enabled": false}).'

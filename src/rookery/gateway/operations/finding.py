@@ -5,13 +5,15 @@ What is somebody else's and what is not there are told alike: every way to fail 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.errors import InvalidKey, NotFound
-from rookery.gateway import places, turns
+from rookery.errors import InvalidId, InvalidKey, NotFound
+from rookery.gateway import places, turn_facts
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.rights import facts
 from rookery.gateway.turns import Kind
@@ -21,6 +23,8 @@ from rookery.policy import Action, AgentResource, Member, Operator, principal
 from rookery.sessions.key import SessionKey, SessionKind, read_place
 from rookery.sessions.transcripts import is_session_id
 from rookery.users import Agent, spaces
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def describe(
         agent = users.get_agent(connection, agent_id)
     except NotFound:
         return None
-    own = owns(agent, person, turns.hands(connection, session_id) if agent.shared else set())
+    own = owns(agent, person, turn_facts.hands(connection, session_id) if agent.shared else set())
     agent = kept_by(connection, agent, session_id, opened_key)
     return Found(
         agent=agent,
@@ -90,7 +94,7 @@ def describe(
         opened_key=opened_key,
         resource=resource_of(agent, opened_key, own=own),
         whose=person if own else None,
-        removed=Kind.REMOVE in turns.kinds(connection, session_id),
+        removed=Kind.REMOVE in turn_facts.kinds(connection, session_id),
     )
 
 
@@ -98,7 +102,7 @@ def kept_by(connection: Connection, agent: Agent, session_id: SessionId, opened_
     """The agent as it stands in a session: in a group that was let in, its sponsor is the group's."""
     if SessionKey.parse(opened_key).kind not in _CHATS:
         return agent
-    route = turns.route_into(connection, session_id)
+    route = turn_facts.route_into(connection, session_id)
     space = None if route is None else spaces.find(connection, route.channel, route.account, route.chat)
     return agent if space is None else replace(agent, sponsor=space.sponsor)
 
@@ -115,6 +119,14 @@ def resource_of(agent: Agent, opened_key: str, *, own: bool) -> AgentResource:
     return AgentResource(facts(agent), _CHATS.get(SessionKey.parse(opened_key).kind, ChatKind.DM), own_session=own)
 
 
+async def or_none(looked: Awaitable[T]) -> T | None:
+    """What is there; None where nothing is."""
+    try:
+        return await looked
+    except (NotFound, InvalidId):
+        return None
+
+
 _CHATS = {SessionKind.GROUP: ChatKind.GROUP, SessionKind.CHANNEL: ChatKind.CHANNEL}
 
 
@@ -124,7 +136,7 @@ def _named(
     """The session of whatever agent that is called so: agent, id, and the key in its header."""
     if is_session_id(session):
         session_id = SessionId(session)
-        known = places.whose(connection, session_id) or turns.whose(connection, session_id)
+        known = places.whose(connection, session_id) or turn_facts.whose(connection, session_id)
         if known is not None:
             return known[0], session_id, known[1]
     try:

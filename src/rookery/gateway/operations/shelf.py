@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from rookery import users
 from rookery.errors import InvalidInput, NotFound
-from rookery.gateway import turns
+from rookery.gateway import turn_facts
 from rookery.gateway.entries import EPHEMERAL
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.finding import kept_by, owns, resource_of
-from rookery.gateway.operations.sessions import living_places, session_of
+from rookery.gateway.operations.showing import living_places, session_of
 from rookery.gateway.rights import facts
 from rookery.gateway.shapes import Session, SessionPage, SessionQuery
 from rookery.ids import SessionId
@@ -97,7 +97,7 @@ async def _readable(desk: Desk, agent: Agent, summaries: list[SessionSummary], *
         return set(session_ids)
 
     def look(connection: Connection) -> set[SessionId]:
-        hands = turns.hands_of(connection, session_ids)
+        hands = turn_facts.hands_of(connection, session_ids)
         readable: set[SessionId] = set()
         for summary in summaries:
             own = owns(agent, desk.person, hands.get(summary.session_id, set()))

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from rookery import users
 from rookery.config import Config, check_address
 from rookery.errors import Conflict, InvalidInput
-from rookery.gateway import turns
+from rookery.gateway import turn_facts, turns
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.permission import someone, still
 from rookery.gateway.rules import INTERNAL_CHANNELS
@@ -77,7 +77,7 @@ async def remove(desk: Desk, ask: SpaceNamed) -> Done:
         still(connection, desk)
         space = spaces.remove(connection, ask.channel, ask.account, chat, now=desk.now())
         desk.record(connection, "space.remove", f"{space} {space.agent_id}", space.sponsor)
-        busy = turns.busy_in(connection, space.channel, space.account, space.chat)
+        busy = turn_facts.busy_in(connection, space.channel, space.account, space.chat)
         return space, [turn for session in busy for turn in turns.stop(connection, session, None)]
 
     gateway = desk.house.gateway

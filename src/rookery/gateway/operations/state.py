@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 import rookery
 from rookery import users
 from rookery.errors import Conflict
-from rookery.gateway import deliveries, turns
+from rookery.gateway import deliveries, turn_facts
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.shapes import Done, Nothing, Status
 from rookery.policy import HOUSE, Action
@@ -23,7 +23,7 @@ async def status(desk: Desk, _: Nothing) -> Status:
         return (
             len(users.list_users(connection)),
             len(users.list_agents(connection)),
-            turns.count_unfinished(connection),
+            turn_facts.count_unfinished(connection),
             deliveries.count(connection, deliveries.Status.WAITING),
             deliveries.count(connection, deliveries.Status.DEAD),
         )

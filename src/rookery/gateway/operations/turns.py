@@ -13,7 +13,7 @@ from rookery import ids, users
 from rookery.channels import webchat
 from rookery.channels.contract import Outcome
 from rookery.errors import InvalidKey, NotFound, Refused
-from rookery.gateway import deliveries, places, turns
+from rookery.gateway import deliveries, places, turn_facts, turns
 from rookery.gateway.endings import told
 from rookery.gateway.idempotency import Once
 from rookery.gateway.inbound import Wish
@@ -21,7 +21,8 @@ from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.finding import absent, describe, find, owns
 from rookery.gateway.rights import facts
 from rookery.gateway.shapes import MessageSend, SessionRef, Stopped, Turn, TurnNamed, TurnUsage
-from rookery.gateway.turns import Kind, Status, TurnState
+from rookery.gateway.turn_facts import TurnState
+from rookery.gateway.turns import Kind, Status
 from rookery.gateway.watchers import TurnEvent, TurnFinished
 from rookery.ids import AgentId, SessionId, TurnId, UserId
 from rookery.messages import Attachment, MessageEntry, Role
@@ -95,7 +96,7 @@ async def state(desk: Desk, ask: TurnNamed) -> Turn:
     words = f"There is no turn {ask.turn_id[:80]!r}."
 
     def look(connection: Connection) -> TurnState:
-        found = turns.state(connection, TurnId(ask.turn_id)) if is_session_id(ask.turn_id) else None
+        found = turn_facts.state(connection, TurnId(ask.turn_id)) if is_session_id(ask.turn_id) else None
         if found is None or found.kind not in (Kind.MESSAGE, Kind.COMMAND):
             raise NotFound(words)
         session = describe(connection, desk.person, found.agent_id, found.session_id, found.opened_key)
@@ -121,7 +122,7 @@ def _spoken_to(connection: Connection, desk: Desk, person: UserId, session: str)
         raise NotFound(words)
     if agent.shared:
         # The session of several people is nobody's; and an empty place there may be somebody else's.
-        if session_id is None or not owns(agent, person, turns.hands(connection, session_id)):
+        if session_id is None or not owns(agent, person, turn_facts.hands(connection, session_id)):
             raise NotFound(words)
     elif agent.owner != person:
         raise NotFound(words)
@@ -136,7 +137,7 @@ def _agent_of(
     agent_id: AgentId | None = None
     session_id: SessionId | None = None
     if is_session_id(session):
-        known = places.whose(connection, SessionId(session)) or turns.whose(connection, SessionId(session))
+        known = places.whose(connection, SessionId(session)) or turn_facts.whose(connection, SessionId(session))
         if known is not None:
             agent_id, session_id = known[0], SessionId(session)
     if agent_id is None:
@@ -177,7 +178,7 @@ class _Ending:
 
 
 def _known(connection: Connection, turn_id: TurnId) -> TurnState:
-    found = turns.state(connection, turn_id)
+    found = turn_facts.state(connection, turn_id)
     if found is None:
         raise NotFound(f"There is no turn {turn_id!r}.")
     return found
