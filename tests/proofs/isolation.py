@@ -40,6 +40,8 @@ async def _prove(n: int, first: int, minutes: float | None) -> int:
         if end is not None and time.monotonic() >= end:
             break
         outcomes[seed] = await one(seed, postgres=_served(seed))
+        if outcomes[seed].wrong:
+            print(f"seed {seed}: {outcomes[seed].wrong[0]}", flush=True)
         if len(outcomes) % SAY_EVERY == 0:
             print(f"{len(outcomes)} interleavings, {sum(bool(one.wrong) for one in outcomes.values())} failures")
     failures = [f"seed {seed}: {outcome.wrong[0]}" for seed, outcome in outcomes.items() if outcome.wrong]
