@@ -138,6 +138,8 @@ class Doors:
         self.uploads: dict[str, str] = {}
         """Whose each file is, by its id."""
         self.visitors: dict[str, Visitor] = {}
+        self.purged: set[str] = set()
+        """The sessions whose words somebody had destroyed."""
         self.stopped: set[str] = set()
         """Who stopped answers since everything was last answered."""
         self._names = rng.sample(NAMES, 3)
@@ -271,6 +273,8 @@ class Doors:
         for written in self.written:
             written.deleted |= written.person == person
         purge = "?purge=true" if self._rng.random() < 0.5 else ""
+        if purge:
+            self.purged.add(gone[1])
         await self._asks(visitor, "DELETE", f"/api/sessions/{gone[1]}{purge}")
 
     async def stops(self, person: str) -> None:
