@@ -8,16 +8,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from rookery.agents import Interruption, RunSettings, run
+from rookery.agents import Endpoint, Interruption, RunSettings, run
 from rookery.errors import ModelError
 from rookery.ids import AgentId, EntryId, SessionId, TurnId
-from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart
+from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart, Usage
 from rookery.models import ModelEvent, ToolSpec
 from rookery.models.scripted import Script, ScriptedModel
 from rookery.policy import Decision
 from rookery.sessions import Session
 from rookery.sessions.brains import MemoryBrains
 from rookery.tools import Tool, ToolContext, Toolset
+from rookery.usage import Call, CallEnd
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TURN = TurnId("t1")
@@ -60,15 +61,33 @@ class Scene:
         self.max_steps = 25
         self.model = ScriptedModel(())
         self.settings: dict[str, Any] = {}
+        self.endpoint: dict[str, Any] = {}
+        self.begun: list[Call] = []
+        self.ended: list[CallEnd] = []
 
     @asynccontextmanager
-    async def slot(self) -> AsyncGenerator[None]:
+    async def slot(self, provider: str, key_name: str | None) -> AsyncGenerator[None]:
         """Model capacity without end; counts what is held."""
+        del provider, key_name
         self.slots += 1
         try:
             yield
         finally:
             self.slots -= 1
+
+    async def begin(self, call: Call) -> None:
+        """The meter: what is about to be asked."""
+        self.begun.append(call)
+
+    def end(self, end: CallEnd) -> Usage:
+        """The meter: how it ended. Everything is free."""
+        self.ended.append(end)
+        return end.usage
+
+    def reports(self, endpoint: Endpoint, error: ModelError) -> None:
+        """Told of every call that failed."""
+        del endpoint
+        self.reported.append(error)
 
     async def runs(self, *steps: Script) -> MessageEntry:
         """Run the turn to its end with a model that answers so."""
@@ -79,9 +98,7 @@ class Scene:
         """Run the turn from where its transcript stands, with the model as it is."""
         tools: list[Tool] = [self.look, self.send, self.refused]
         settings = RunSettings(
-            provider="test",
-            model=self.model,
-            model_name="scripted",
+            endpoints=[Endpoint("test", self.model, "scripted", **self.endpoint)],
             instructions="Be kind.",
             max_steps=self.max_steps,
             **self.settings,
@@ -92,9 +109,10 @@ class Scene:
             settings,
             Toolset(tools, ToolContext(lambda: NOW, "UTC"), _allowed),
             self,
+            self,
             self.interruption,
             self.emitted.append,
-            self.reported.append,
+            self.reports,
             lambda: NOW,
         )
 

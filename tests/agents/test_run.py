@@ -34,7 +34,7 @@ async def test_an_answer_is_written_as_it_was_given() -> None:
 async def test_the_model_is_asked_with_everything_it_needs() -> None:
     """Instructions, the conversation, the tools that are allowed, and the key; nothing else decides the call."""
     turn = await scene()
-    turn.settings = {"key": Key("secret"), "timeout_seconds": 7.0, "cache_salt": "salt"}
+    turn.endpoint = {"key": Key("secret"), "timeout_seconds": 7.0, "cache_salt": "salt"}
     await turn.runs("Hi.")
 
     [request] = turn.model.requests
@@ -163,7 +163,7 @@ async def test_a_rate_limit_says_when() -> None:
 async def test_without_a_key_nothing_is_asked() -> None:
     """The person is told, and no request was made."""
     turn = await scene()
-    turn.settings = {"key_error": ModelError(ModelErrorKind.NO_KEY, "no key")}
+    turn.endpoint = {"problem": ModelError(ModelErrorKind.NO_KEY, "no key")}
     last = await turn.runs()
     assert last.error_kind == "no_key"
     assert turn.model.requests == []

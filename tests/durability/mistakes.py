@@ -240,11 +240,11 @@ def _unread_when_interrupted(patch: pytest.MonkeyPatch) -> None:
     answer = turn.TurnRunner._answer
 
     async def dropping(
-        self: turn.TurnRunner, batch: Any, session: Session, files: Any, standing: Any, switch: Any
+        self: turn.TurnRunner, batch: Any, session: Session, files: Any, standing: Any, meter: Any, switch: Any
     ) -> Any:
         if switch.reason is StopReason.INTERRUPTED and not session.entries_of(batch[0].turn_id):
             return endings.Ending(turns.Status.CANCELLED)
-        return await answer(self, batch, session, files, standing, switch)
+        return await answer(self, batch, session, files, standing, meter, switch)
 
     patch.setattr(turn.TurnRunner, "_answer", dropping)
 

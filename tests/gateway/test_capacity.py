@@ -43,7 +43,7 @@ class Desk:
 
     async def _run(self, call: Call) -> None:
         try:
-            async with self.capacity.of(call.person).slot():
+            async with self.capacity.of(call.person).slot("test", None):
                 self._served(call)
                 try:
                     await call.end.wait()
@@ -212,6 +212,6 @@ async def test_a_slot_is_given_back_whatever_happened_in_it() -> None:
     """An error inside the block passes through, and the slot is free again."""
     capacity = ModelCapacity(1, 1)
     with pytest.raises(KeyError):
-        async with capacity.of("alice").slot():
+        async with capacity.of("alice").slot("test", None):
             raise KeyError
     await asyncio.wait_for(capacity.take("bob"), 5)

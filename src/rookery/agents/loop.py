@@ -11,27 +11,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from rookery.agents import prompt, words
+from rookery.agents.ask import Asking, Capacity, Question
+from rookery.agents.endpoint import Endpoint
 from rookery.agents.interruption import Interrupted, Interruption
+from rookery.agents.steering import NoSteering, Steering
 from rookery.errors import ModelError, StorageUnavailable
 from rookery.ids import EntryId, TurnId
 from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart, Usage
-from rookery.models import (
-    Key,
-    Model,
-    ModelEvent,
-    ModelReply,
-    ModelRequest,
-    PromptMessage,
-    TextDelta,
-)
+from rookery.models import ModelEvent, PromptMessage
 from rookery.sessions import Session
 from rookery.tools import Toolset
+from rookery.usage import Meter
 
 PICTURES = 8
 """How many pictures of a conversation a model is shown with each call, the newest; older ones are named."""
@@ -40,38 +34,25 @@ PICTURE_BYTES = 15 << 20
 """How many bytes they may be together."""
 
 
-class Capacity(Protocol):
-    """Who may call a model now. A slot is held for a model call, never for a turn."""
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn at the model; fairness is the giver's business."""
-        ...
-
-
 Emit = Callable[[ModelEvent], None]
 """Tells whoever watches what streams by. Never waits, never raises."""
 
-Report = Callable[[ModelError], None]
-"""Tells the operator why a model did not answer; its words hold no key and no prompt."""
+Report = Callable[[Endpoint, ModelError], None]
+"""Tells the operator why an endpoint did not answer; the error's words hold no key and no prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything a run is made with. `model_name` is the provider's own name for the model.
+    """Everything a run is made with. `endpoints`: who may answer, at least one, in the order they are asked.
 
     `earlier` is what the prompt holds before the session's own messages, and no transcript does. `load_image`
     gives the bytes of an attachment that is to be shown, None for one that cannot be; without it pictures are only
     named.
     """
 
-    provider: str
-    model: Model
-    model_name: str
+    endpoints: Sequence[Endpoint]
     instructions: str
     earlier: Sequence[PromptMessage] = ()
-    key: Key | None = None
-    key_error: ModelError | None = None
-    cache_salt: str | None = None
     max_steps: int = 25
     timeout_seconds: float = 120.0
     load_image: Callable[[str], Awaitable[bytes | None]] | None = None
@@ -102,20 +83,23 @@ async def run(
     settings: RunSettings,
     tools: Toolset,
     capacity: Capacity,
+    meter: Meter,
     interruption: Interruption,
     emit: Emit,
     report: Report,
     now: Callable[[], datetime],
     opening: Opening | None = None,
+    steering: Steering | None = None,
 ) -> MessageEntry:
     """Take the turn from its transcript's tail to its last entry, and return that entry.
 
-    The user entry is there already, or is `opening`. The entry returned is the reply, or says by `stop_reason`
-    why there is no whole one. Raises `Interrupted`, with no answer written, when the gateway stops;
-    `StorageUnavailable` when the transcript cannot be written; and what a broken tool or model raises, without an
-    answer, but with a result for every call.
+    The user entry is there already, or is `opening`; further ones come by `steering`. The entry returned is the
+    reply, or says by `stop_reason` why there is no whole one. Raises `Interrupted`, with no answer written, when
+    the gateway stops; `StorageUnavailable` when the transcript cannot be written; and what a broken tool or model
+    raises, without an answer, but with a result for every call.
     """
-    running = _Run(session, turn_id, settings, tools, capacity, interruption, emit, report, now, opening)
+    running = _Run(session, turn_id, settings, tools, interruption, now, opening, steering or NoSteering())
+    running.asking = Asking(capacity, meter, running.opened, emit, report, now)
     return await running.to_its_end()
 
 
@@ -130,13 +114,11 @@ class _Run:
     turn_id: TurnId
     settings: RunSettings
     tools: Toolset
-    capacity: Capacity
     interruption: Interruption
-    emit: Emit
-    report: Report
     now: Callable[[], datetime]
     opening: Opening | None
-    heard: list[str] = field(default_factory=list[str])
+    steering: Steering
+    asking: Asking = field(init=False)
     images: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
 
     async def to_its_end(self) -> MessageEntry:
@@ -150,7 +132,6 @@ class _Run:
             except Interrupted:
                 await self._end_early()
             except ModelError as error:
-                self.report(error)
                 await self._write_answer(
                     self._partial(), StopReason.ERROR, error=words.for_model_error(error), kind=error.kind.value
                 )
@@ -174,45 +155,41 @@ class _Run:
                 kind="too_many_steps",
             )
         else:
+            if self._steps():
+                await self._steer()
             await self._ask_model()
 
+    async def _steer(self) -> None:
+        """What the person typed meanwhile is read with the next step."""
+        entry = await self.interruption.guard(self.steering.next(self._next_id()))
+        if entry is not None:
+            await self.opened()
+            await self.session.append(entry)
+            self.steering.joined(entry)
+
     async def _ask_model(self) -> None:
-        self.heard.clear()
-        if self.settings.key_error is not None:
-            raise self.settings.key_error
-        reply = await self.interruption.guard(self._stream())
-        content, reason = reply.content, reply.stop_reason
+        answer = await self.interruption.guard(self.asking.ask(self._question(), self.settings.endpoints))
+        content, reason = answer.reply.content, answer.reply.stop_reason
         if reason in (StopReason.STOP, StopReason.TOOL_CALLS):
             calls = any(isinstance(part, ToolCallPart) for part in content)
             reason = StopReason.TOOL_CALLS if calls else StopReason.STOP
         else:
             # A reply that was cut off may hold half a call; half a call is not made.
             content = tuple(part for part in content if not isinstance(part, ToolCallPart))
-        await self._write_answer(content, reason, usage=reply.usage)
+        await self._write_answer(content, reason, usage=answer.usage)
 
-    async def _stream(self) -> ModelReply:
+    def _question(self) -> Question:
         history = prompt.history(self.session, self.settings.earlier)
         if self.opening is not None and not self._written():
             history = (*history, PromptMessage(self.opening.entry))
-        request = ModelRequest(
-            model=self.settings.model_name,
+        return Question(
+            entry_id=self._next_id(),
             instructions=self.settings.instructions,
             history=history,
             tools=self.tools.specs,
-            key=self.settings.key,
             timeout_seconds=self.settings.timeout_seconds,
-            cache_salt=self.settings.cache_salt,
-            images=await self._shown(history),
+            images=lambda: self._shown(history),
         )
-        async with self.capacity.slot(), aclosing(self.settings.model.stream(request)) as stream:
-            async for event in stream:
-                if isinstance(event, TextDelta):
-                    self.heard.append(event.text)
-                await self._opened()
-                self.emit(event)
-                if isinstance(event, ModelReply):
-                    return event
-        raise AssertionError("a model's stream ends with its reply or an error")
 
     async def _shown(self, history: Sequence[PromptMessage]) -> Mapping[str, bytes]:
         """The newest pictures, as many as a call may show; read once in a run."""
@@ -263,7 +240,7 @@ class _Run:
 
     def _partial(self) -> tuple[TextPart, ...]:
         """What the model had said of the step that did not end."""
-        text = "".join(self.heard)
+        text = "".join(self.asking.heard)
         return (TextPart(text),) if text else ()
 
     async def _write_answer(
@@ -275,8 +252,9 @@ class _Run:
         error: str | None = None,
         kind: str | None = None,
     ) -> None:
-        self.heard.clear()
-        await self._opened()
+        self.asking.heard.clear()
+        await self.opened()
+        endpoint = self.asking.last or self.settings.endpoints[0]
         await self.session.append(
             MessageEntry(
                 id=self._next_id(),
@@ -285,8 +263,8 @@ class _Run:
                 turn_id=self.turn_id,
                 role=Role.ASSISTANT,
                 content=tuple(content),
-                provider=self.settings.provider,
-                model=self.settings.model_name,
+                provider=endpoint.provider,
+                model=endpoint.model_name,
                 usage=usage,
                 stop_reason=stop_reason,
                 error=error,
@@ -312,7 +290,7 @@ class _Run:
             )
         )
 
-    async def _opened(self) -> None:
+    async def opened(self) -> None:
         """Wait until the user entry is on disk. Raises `StorageUnavailable` when it could not be written."""
         if self.opening is not None:
             await asyncio.shield(self.opening.written)

@@ -107,8 +107,9 @@ class PersonCapacity:
         self._capacity = capacity
         self._person = person
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
+    def slot(self, provider: str, key_name: str | None) -> AbstractAsyncContextManager[None]:
         """A slot for one model call, given back at the end of the block."""
+        del provider, key_name
         return self._slot()
 
     @asynccontextmanager

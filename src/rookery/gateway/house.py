@@ -92,7 +92,7 @@ async def open_house(
         gateway = Gateway(
             database=database,
             brains=brains,
-            providers=Providers(providers, shared_keys, default_model(config)),
+            providers=Providers(providers, shared_keys, default_model(config), config.models.fallbacks),
             channels=_channels(config, Needs(_poster(outbound), now)),
             settings=settings,
             now=now,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rookery.agents import Endpoint
 from rookery.errors import ConfigError, ModelError, ModelErrorKind
 from rookery.models import Key, Model
 
@@ -36,25 +37,17 @@ class SharedKey:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What one agent's next call is made with; `problem` is set when it has no key to make it with."""
-
-    provider: str
-    model: Model
-    model_name: str
-    key: Key | None
-    problem: ModelError | None
-    timeout_seconds: float | None = None
-    vision: bool = False
-
-
 class Providers:
     """The providers of this gateway; a client is opened at its first use."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], shared_keys: Mapping[str, SharedKey], default_model: str
+        self,
+        providers: Mapping[str, Provider],
+        shared_keys: Mapping[str, SharedKey],
+        default_model: str,
+        fallbacks: Sequence[str] = (),
     ) -> None:
+        self._fallbacks = tuple(fallbacks)
         self._providers = dict(providers)
         self._shared_keys = dict(shared_keys)
         self._default = default_model
@@ -66,29 +59,36 @@ class Providers:
         """The shared keys by name."""
         return self._shared_keys
 
-    def choose(self, model: str | None, grants: Sequence[str]) -> Chosen:
-        """The client and key for `provider/model`, None for the default. Raises `ConfigError` if unknown."""
-        wanted = model or self._default
+    def endpoints(self, model: str | None, grants: Sequence[str]) -> tuple[Endpoint, ...]:
+        """Where `provider/model`, None for the default, may be asked, and after it the fallbacks, in their order.
+
+        Raises `ConfigError` if the model is unknown.
+        """
+        wanted = dict.fromkeys((model or self._default, *self._fallbacks))
+        return tuple(self._endpoint(name, grants) for name in wanted)
+
+    def _endpoint(self, wanted: str, grants: Sequence[str]) -> Endpoint:
         provider, client = self._client(wanted)
-        key = next(
+        key_name = next(
             (
-                shared.key
+                name
                 for name in grants
                 if (shared := self._shared_keys.get(name)) is not None and shared.provider == provider.name
             ),
             None,
         )
         problem = None
-        if key is None and not provider.keyless:
+        if key_name is None and not provider.keyless:
             problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} is granted.")
-        return Chosen(
-            provider.name,
-            client,
-            wanted.partition("/")[2],
-            key,
-            problem,
-            provider.timeout_seconds,
-            provider.vision,
+        return Endpoint(
+            provider=provider.name,
+            model=client,
+            model_name=wanted.partition("/")[2],
+            key=None if key_name is None else self._shared_keys[key_name].key,
+            key_name=key_name,
+            problem=problem,
+            timeout_seconds=provider.timeout_seconds,
+            vision=provider.vision,
         )
 
     def check(self, model: str) -> None:
@@ -99,11 +99,16 @@ class Providers:
             raise ConfigError(f"{model!r} is no model; write provider/model, with a provider of: {known}.")
 
     def replace(
-        self, providers: Mapping[str, Provider], shared_keys: Mapping[str, SharedKey], default_model: str
+        self,
+        providers: Mapping[str, Provider],
+        shared_keys: Mapping[str, SharedKey],
+        default_model: str,
+        fallbacks: Sequence[str] = (),
     ) -> None:
         """Take a new configuration; calls under way finish with the client they have."""
         self._retired += self._open.values()
         self._open = {}
+        self._fallbacks = tuple(fallbacks)
         self._providers, self._shared_keys, self._default = dict(providers), dict(shared_keys), default_model
 
     async def close(self) -> None:

@@ -46,7 +46,7 @@ class Reloader:
         await gateway.database.write(lambda connection: fit(connection, config, gateway.now()))
         for name, channel in gateway.channels.items():
             channel.configure(account_settings(config, name))
-        gateway.providers.replace(providers, shared_keys, default_model(config))
+        gateway.providers.replace(providers, shared_keys, default_model(config), config.models.fallbacks)
         gateway.configure(settings)
         fixed = _fixed(self._config) != _fixed(config)
         self._config = config

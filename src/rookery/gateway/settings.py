@@ -99,6 +99,7 @@ def providers_from(
 def check_models(config: Config, providers: Mapping[str, Provider]) -> None:
     """Raises `ConfigError` when a model is named whose provider this gateway cannot ask."""
     named = {"models.default": default_model(config)}
+    named |= {f"models.fallbacks[{n}]": model for n, model in enumerate(config.models.fallbacks)}
     named |= {f"agents.list {agent.id}": agent.model for agent in config.agents.list if agent.model is not None}
     for where, model in named.items():
         if model.partition("/")[0] not in providers:

@@ -14,7 +14,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from rookery.agents import Interrupted, Interruption, Opening, RunSettings, messages_of, prompt, run
+from rookery.agents import Endpoint, Interrupted, Interruption, Opening, RunSettings, messages_of, prompt, run
 from rookery.channels.chunks import chunks
 from rookery.errors import ConfigError, ModelError, ModelErrorKind, StorageUnavailable
 from rookery.gateway import deliveries, entries, rights, turns
@@ -23,8 +23,9 @@ from rookery.gateway.capacity import ModelCapacity
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.endings import Ending, bare_ending_of, ending_of, used
 from rookery.gateway.log import Logger
+from rookery.gateway.meter import TurnMeter
 from rookery.gateway.metrics import Metrics
-from rookery.gateway.providers import Chosen, Providers
+from rookery.gateway.providers import Providers
 from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
 from rookery.gateway.shelf import Shelf, where
 from rookery.gateway.standing import Standing, stand
@@ -89,10 +90,11 @@ class TurnRunner:
             await self._shelf.keep(leader)
             return
         started = self._now()
+        meter = TurnMeter()
         standing = leader.standing or await self._database.read(partial(self._stand, leader))
         async with self._brains.use(leader.agent_id) as brain:
             session = await brain.open_session(leader.session_id, leader.opened_key, leader.accepted_at)
-            ending = await self._answer(batch, session, brain.attachments, standing, interruption)
+            ending = await self._answer(batch, session, brain.attachments, standing, meter, interruption)
         await self._finish(batch, ending, standing)
         self._log_end(batch, ending, started)
 
@@ -117,6 +119,7 @@ class TurnRunner:
         session: Session,
         attachments: Attachments,
         standing: Standing,
+        meter: TurnMeter,
         interruption: Interruption,
     ) -> Ending:
         leader = batch[0]
@@ -140,7 +143,9 @@ class TurnRunner:
         else:
             self._tell_started(batch)
         try:
-            last = await self._run(leader, session, attachments, standing, standing.agent, interruption, opening)
+            last = await self._run(
+                leader, session, attachments, standing, standing.agent, meter, interruption, opening
+            )
         except (Interrupted, StorageUnavailable):
             raise
         except Exception:
@@ -195,6 +200,7 @@ class TurnRunner:
         attachments: Attachments,
         standing: Standing,
         agent: Agent,
+        meter: TurnMeter,
         interruption: Interruption,
         opening: Opening | None,
     ) -> MessageEntry:
@@ -203,13 +209,13 @@ class TurnRunner:
         def emit(event: ModelEvent) -> None:
             self._watchers.tell(here, TurnDelta(leader.turn_id, event))
 
-        def report(error: ModelError) -> None:
+        def report(endpoint: Endpoint, error: ModelError) -> None:
             self._metrics.model_errors[error.kind.value] += 1
             self._log.warning(
                 "model.failed",
                 turn=leader.turn_id,
                 agent=leader.agent_id,
-                model=f"{chosen.provider}/{chosen.model_name}",
+                model=endpoint.name,
                 kind=error.kind.value,
                 detail=error.detail,
             )
@@ -221,11 +227,8 @@ class TurnRunner:
             return may(standing.actor, Action.CALL_TOOL, resource)
 
         limits = self._limits()
-        chosen = self._choose(agent, standing)
         settings = RunSettings(
-            provider=chosen.provider,
-            model=chosen.model,
-            model_name=chosen.model_name,
+            endpoints=self._endpoints(agent, standing),
             instructions=prompt.instructions(
                 agent.name,
                 agent.persona or limits.persona,
@@ -233,11 +236,9 @@ class TurnRunner:
                 further=leader.aside.instructions,
             ),
             earlier=entries.earlier(leader, agent),
-            key=chosen.key,
-            key_error=chosen.problem,
             max_steps=limits.max_steps,
-            timeout_seconds=chosen.timeout_seconds or limits.timeout_seconds,
-            load_image=partial(picture, attachments) if chosen.vision else None,
+            timeout_seconds=limits.timeout_seconds,
+            load_image=partial(picture, attachments),
         )
         tools = Toolset(
             [tool for tool in self._tools if tool.spec.name in limits.tools],
@@ -246,18 +247,27 @@ class TurnRunner:
         )
         capacity = self._capacity.of(leader.principal)
         return await run(
-            session, leader.turn_id, settings, tools, capacity, interruption, emit, report, self._now, opening
+            session,
+            leader.turn_id,
+            settings,
+            tools,
+            capacity,
+            meter,
+            interruption,
+            emit,
+            report,
+            self._now,
+            opening,
         )
 
-    def _choose(self, agent: Agent, standing: Standing) -> Chosen:
-        """The agent's model; one that is gone from the configuration is a problem of the call, told in words."""
+    def _endpoints(self, agent: Agent, standing: Standing) -> tuple[Endpoint, ...]:
+        """Who may answer; a model that is gone from the configuration is a problem of the call, told in words."""
         try:
-            return self._providers.choose(agent.model, standing.grants)
+            return self._providers.endpoints(agent.model, standing.grants)
         except ConfigError as error:
             self._log.error("agent.model_unknown", agent=agent.id, model=agent.model)
-            chosen = self._providers.choose("offline/demo", ())
-            problem = ModelError(ModelErrorKind.UNKNOWN_MODEL, error.detail)
-            return Chosen(chosen.provider, chosen.model, chosen.model_name, None, problem)
+            offline = self._providers.endpoints("offline/demo", ())[0]
+            return (replace(offline, problem=ModelError(ModelErrorKind.UNKNOWN_MODEL, error.detail)),)
 
     # --- the end ---------------------------------------------------------------------------------------------
 

@@ -54,10 +54,14 @@ class ImagePart(Struct, frozen=True, tag_field="type", tag="image", rename="came
 
 
 class ThinkingPart(Struct, frozen=True, tag_field="type", tag="thinking", omit_defaults=True):
-    """A model's thoughts, kept so that they can be replayed to the provider that signed them."""
+    """A model's thoughts, kept so that they can be replayed to the provider that signed them.
+
+    `redacted`: thoughts the provider sent sealed; then `thinking` is empty, and only that provider can read them.
+    """
 
     thinking: str
     signature: str | None = None
+    redacted: str | None = None
 
 
 class ToolCallPart(Struct, frozen=True, tag_field="type", tag="toolCall"):
@@ -72,12 +76,21 @@ Part = TextPart | ImagePart | ThinkingPart | ToolCallPart
 
 
 class Usage(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What one model call used, in tokens; `cached_tokens` are part of `input_tokens`."""
+    """What one model call used, or several together.
+
+    `cached_tokens` (read from the provider's prompt cache) and `cache_write_tokens` (written to it) are part of
+    `input_tokens`. `cost_nano_usd` is in nano-dollars, 10^-9 of a US dollar. `estimated`: the provider did not
+    count all of it, or nobody heard what it counted. `unpriced`: for some of it no price is known, and the cost is
+    that of the rest.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+    cache_write_tokens: int = 0
+    cost_nano_usd: int = 0
+    unpriced: bool = False
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -85,6 +98,9 @@ class Usage(Struct, frozen=True, rename="camel", omit_defaults=True):
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
             self.estimated or other.estimated,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cost_nano_usd + other.cost_nano_usd,
+            self.unpriced or other.unpriced,
         )
 
 

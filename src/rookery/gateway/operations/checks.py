@@ -192,7 +192,7 @@ def _keys(connection: Connection, desk: Desk) -> list[Finding]:
 def _usable(desk: Desk, agent_id: AgentId, model: str | None, names: Iterable[str]) -> list[Finding]:
     providers = desk.house.gateway.providers
     try:
-        chosen = providers.choose(model, list(names))
+        chosen = providers.endpoints(model, list(names))[0]
     except ConfigError as error:
         return [
             Finding(f"agent {agent_id}", "fail", f"{error.detail} Change it: rookery agent set {agent_id} model=…")

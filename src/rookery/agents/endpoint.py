@@ -1,0 +1,34 @@
+"""Where a model can be asked: a provider, its model, and the key that was granted for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rookery.errors import ModelError
+from rookery.models import Key, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One place where an agent's question may be answered.
+
+    `model_name` is the provider's own name for the model. `key_name` is what the key is called in configuration
+    and listings. `problem` is set when it cannot be asked at all, for instance without a key. `timeout_seconds`
+    bounds one call, None leaves that to the run. `vision`: whether it is shown pictures. `cache_salt` keeps
+    people apart in the prefix cache of a shared engine.
+    """
+
+    provider: str
+    model: Model
+    model_name: str
+    key: Key | None = None
+    key_name: str | None = None
+    problem: ModelError | None = None
+    timeout_seconds: float | None = None
+    vision: bool = False
+    cache_salt: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The model as `provider/model`."""
+        return f"{self.provider}/{self.model_name}"
