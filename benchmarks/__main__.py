@@ -14,9 +14,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import completions, logins, measures, process, sockets, syncs
-from benchmarks.figures import Figure, Report, show, write_json, write_page
-from benchmarks.measures import QUICK, Bench, Sizes
+from benchmarks import completions, fairness, logins, measures, process, prompts, sockets, syncs
+from benchmarks.figures import Chapter, Figure, Report, show, write_json, write_page
+from benchmarks.measures import DISK, QUICK, Bench, Sizes
 
 Measure = Callable[[Bench], Iterator[Figure]]
 
@@ -27,6 +27,9 @@ ON_EACH_DISK: tuple[Measure, ...] = (
     completions.throughput_v1,
 )
 ON_DISK: tuple[Measure, ...] = (
+    completions.paced_tokens,
+    fairness.fairness,
+    prompts.prompt_prefix,
     measures.start,
     measures.memory_after_talk,
     measures.listing,
@@ -47,24 +50,24 @@ def main() -> int:
     """Run what the command line says; 0 when everything could be measured, whatever came out."""
     asked = _arguments()
     began = time.perf_counter()
-    figures: list[Figure] = []
+    chapters: list[Chapter] = []
     syncs_took: list[float] = []
     load: list[float] = []
     with process.endpoint() as endpoint:
-        bench = Bench(endpoint, shlex.split(asked.gateway), QUICK if asked.quick else Sizes(), asked.disk, "disk")
+        bench = Bench(endpoint, shlex.split(asked.gateway), QUICK if asked.quick else Sizes(), asked.disk, DISK)
         for measure, on in _plan(bench):
             if asked.only and asked.only not in measure.__name__:
                 continue
             print(f"{time.perf_counter() - began:5.0f} s  {measure.__name__}, {on.disk_name}", file=sys.stderr)
             load.append(os.getloadavg()[0])
             syncs_took.append(syncs.time_of_one(bench.disk))
-            figures += measure(on)
+            chapters.append(Chapter(_about(measure, on), tuple(measure(on))))
     report = Report(
         at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=_machine(),
         notes=_notes(syncs_took, load),
         seconds=time.perf_counter() - began,
-        figures=tuple(figures),
+        chapters=tuple(chapters),
     )
     show(report)
     write_json(report, REPORTS / ("benchmarks-quick.json" if asked.quick else "benchmarks.json"))
@@ -85,9 +88,16 @@ def _plan(bench: Bench) -> Iterator[tuple[Measure, Bench]]:
         yield measure, bench
 
 
+def _about(measure: Measure, on: Bench) -> str:
+    assert measure.__doc__ is not None, "every measure says what it measures"
+    return measure.__doc__.strip() if on.synced else f"{measure.__doc__.strip()} With {on.disk_name}."
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only see whether everything works, in half a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="only see whether everything works, in a minute or so"
+    )
     parser.add_argument("--only", default="", metavar="NAME", help="only measures whose name holds NAME")
     parser.add_argument(
         "--disk", type=Path, default=Path(tempfile.gettempdir()), metavar="DIR", help="where the homes are made"
@@ -110,8 +120,9 @@ def _notes(syncs_took: Sequence[float], load: Sequence[float]) -> tuple[str, ...
         f"The load average was {_range(load)} meanwhile; load and endpoint run on the same machine as the gateway."
     )
     bare = (
-        "The endpoint answers at once, all deltas of a reply in one write; its own figures are for the same "
-        "client, the same number of lines, and as many messages in the request."
+        "The bare endpoint's figures are for the same client, the same number of lines, and as many messages in "
+        "the request. Instant answers come at once, all deltas in one write, unless a row says otherwise; load, "
+        "endpoint and gateway share the processors, so a figure a second holds the endpoint's work too."
     )
     return synced, busy, bare
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from time import perf_counter
 
 import msgspec
@@ -16,50 +17,68 @@ import uvloop
 from msgspec import Struct
 
 from benchmarks import process
-from benchmarks.load import PATIENCE, PAUSE, WORDS
+from benchmarks.load import PATIENCE, PAUSE, bare_request, said
 from benchmarks.wire import Line, post
 
 FIRST_WORD = b"word1 "
-"""What the endpoint's answers begin with."""
+"""What the endpoint's instant answers begin with."""
+
+SESSION = "bench"
+"""The session of a named question."""
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """One way to ask: by whom, in which session (None: nameless), with how many earlier messages in the request.
+
+    `bare_history`: how many earlier messages the same question to the bare endpoint has.
+    """
+
+    tokens: tuple[str, ...]
+    session: str | None
+    carried: int = 0
+    bare_history: int = 0
+    stream: bool = True
 
 
 class Asking(Struct, frozen=True, kw_only=True):
     """What to do.
 
-    With `at_once`, all people ask again as soon as they are answered, until there are `turns` answers in all;
-    otherwise they ask one after another, `turns` times round, each beside the same question to the bare endpoint.
-    `tokens` are the people's; those with a name in `sessions` ask in the session of that name, so that the gateway
-    has the history, otherwise the request brings `history` messages along. Each person's first question, which
-    makes their brain, is not counted.
+    With `at_once`, all people of the one kind ask again as soon as they are answered, until there are `turns`
+    answers in all. Otherwise they ask one after another, `turns` times round, each beside the same question to the
+    bare endpoint, and the kinds take turns, so that what else the machine does meets them alike. Each person's
+    first question, which makes their brain, is not counted.
     """
 
     at_once: bool
-    tokens: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     turns: int
     endpoint: str
     model: str
     gateway: str
     gateway_pid: int
-    sessions: tuple[str | None, ...]
-    history: int
-    stream: bool
 
 
-class Answered(Struct, frozen=True, kw_only=True):
-    """What came of it, in seconds; `first` are those to the first word, `bare` is the endpoint's own."""
+class Times(Struct, frozen=True):
+    """What one kind took, in seconds; `first` to the first word, `bare` is the endpoint's own."""
 
-    seconds: float
     turns: tuple[float, ...]
     first: tuple[float, ...]
     bare: tuple[float, ...]
     bare_first: tuple[float, ...]
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """What came of it: by kind, and in all."""
+
+    kinds: tuple[Times, ...]
+    seconds: float
     gateway_cpu: float
 
 
 @dataclass(slots=True)
-class _Times:
-    whole: list[float]
-    first: list[float]
+class _Taken:
+    whole: list[float] = field(default_factory=list[float])
+    first: list[float] = field(default_factory=list[float])
 
     async def add(self, line: Line, request: bytes) -> None:
         began = perf_counter()
@@ -69,61 +88,62 @@ class _Times:
 
 
 async def _work(asking: Asking) -> Answered:
-    requests = [_request(asking, *each) for each in zip(asking.tokens, asking.sessions, strict=True)]
-    lines = [await Line.to(asking.gateway) for _ in (requests if asking.at_once else requests[:1])]
-    for number, request in enumerate(requests):
-        await lines[number % len(lines)].ask(request)
-    turns, bare = _Times([], []), _Times([], [])
+    requests = [[ask(asking.gateway, token, kind) for token in kind.tokens] for kind in asking.kinds]
+    lines = [await Line.to(asking.gateway) for _ in (requests[0] if asking.at_once else requests[:1])]
+    if asking.at_once:
+        await asyncio.gather(*(line.ask(each) for line, each in zip(lines, requests[0], strict=True)))
+    else:
+        for request in chain.from_iterable(requests):
+            await lines[0].ask(request)
     cpu, began = process.cpu_seconds(asking.gateway_pid), perf_counter()
     if asking.at_once:
+        taken = _Taken()
         await asyncio.gather(
-            *(_ask_on(turns, line, each, asking) for line, each in zip(lines, requests, strict=True))
+            *(_ask_on(taken, line, each, asking.turns) for line, each in zip(lines, requests[0], strict=True))
         )
+        times = [(taken, _Taken())]
     else:
-        await _ask_in_turn(turns, bare, lines[0], requests, asking)
+        times = await _ask_in_turn(lines[0], requests, asking)
     seconds = perf_counter() - began
     for line in lines:
         line.close()
     return Answered(
+        kinds=tuple(
+            Times(tuple(turns.whole), tuple(turns.first), tuple(bare.whole), tuple(bare.first))
+            for turns, bare in times
+        ),
         seconds=seconds,
-        turns=tuple(turns.whole),
-        first=tuple(turns.first),
-        bare=tuple(bare.whole),
-        bare_first=tuple(bare.first),
         gateway_cpu=process.cpu_seconds(asking.gateway_pid) - cpu,
     )
 
 
-async def _ask_on(turns: _Times, line: Line, request: bytes, asking: Asking) -> None:
-    while len(turns.whole) < asking.turns:
-        await turns.add(line, request)
+async def _ask_on(taken: _Taken, line: Line, request: bytes, turns: int) -> None:
+    while len(taken.whole) < turns:
+        await taken.add(line, request)
 
 
-async def _ask_in_turn(turns: _Times, bare: _Times, line: Line, requests: list[bytes], asking: Asking) -> None:
+async def _ask_in_turn(line: Line, requests: list[list[bytes]], asking: Asking) -> list[tuple[_Taken, _Taken]]:
     endpoint = await Line.to(asking.endpoint)
-    plain = _body(asking.model, asking.history, stream=True)
-    to_endpoint = post(f"{asking.endpoint}/chat/completions", {"content-type": "application/json"}, plain)
+    bare = [bare_request(asking.endpoint, asking.model, kind.bare_history) for kind in asking.kinds]
+    times = [(_Taken(), _Taken()) for _ in asking.kinds]
     for _ in range(asking.turns):
-        for request in requests:
-            await asyncio.sleep(PAUSE)
-            await bare.add(endpoint, to_endpoint)
-            await asyncio.sleep(PAUSE)
-            await turns.add(line, request)
+        for each in zip(*requests, strict=True):
+            for request, to_endpoint, (turns, bare_turns) in zip(each, bare, times, strict=True):
+                await asyncio.sleep(PAUSE)
+                await bare_turns.add(endpoint, to_endpoint)
+                await asyncio.sleep(PAUSE)
+                await turns.add(line, request)
     endpoint.close()
+    return times
 
 
-def _request(asking: Asking, token: str, session: str | None) -> bytes:
+def ask(gateway: str, token: str, kind: Kind) -> bytes:
+    """A question as an OpenAI client asks it, ready to be written."""
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-    if session is not None:
-        headers["x-rookery-session-key"] = session
-    body = _body("rookery", asking.history if session is None else 0, stream=asking.stream)
-    return post(f"{asking.gateway}/v1/chat/completions", headers, body)
-
-
-def _body(model: str, history: int, *, stream: bool) -> bytes:
-    roles = ("user", "assistant")
-    said = [{"role": roles[number % 2], "content": WORDS} for number in range(history + 1)]
-    return msgspec.json.encode({"model": model, "stream": stream, "messages": said})
+    if kind.session is not None:
+        headers["x-rookery-session-key"] = kind.session
+    body = {"model": "rookery", "stream": kind.stream, "messages": said(kind.carried)}
+    return post(f"{gateway}/v1/chat/completions", headers, msgspec.json.encode(body))
 
 
 def main() -> None:

@@ -15,21 +15,32 @@ from rich.table import Table
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-class Goal(Struct, frozen=True):
-    """What a figure should reach: at most, or at least, so much of its own unit."""
+class Goal(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What a figure has to reach, and what would be better than that: at most, or at least, so much."""
 
-    value: float
+    reach: float
+    beyond: float | None = None
     at_least: bool = False
 
-    def met(self, value: float) -> bool:
-        return value >= self.value if self.at_least else value <= self.value
+    def met(self, value: float) -> str:
+        """`beyond`, `yes` or `NO`."""
+        if self.beyond is not None and self._holds(value, self.beyond):
+            return "beyond"
+        return "yes" if self._holds(value, self.reach) else "NO"
 
-    def __str__(self) -> str:
-        return f"{'≥' if self.at_least else '≤'} {_short(self.value)}"
+    def shown(self, bound: float | None) -> str:
+        """One of the two, as it stands in a table."""
+        return "" if bound is None else f"{'≥' if self.at_least else '≤'} {_short(bound)}"
+
+    def _holds(self, value: float, bound: float) -> bool:
+        return value >= bound if self.at_least else value <= bound
 
 
 class Figure(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One thing measured. `condition` says under what, `bare` what the endpoint alone took or gave."""
+    """One thing measured. `condition` says under what, `bare` what the endpoint alone took or gave.
+
+    With `first` it stands in the table that a reader sees before all others.
+    """
 
     name: str
     condition: str
@@ -37,11 +48,14 @@ class Figure(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     value: float
     bare: float | None = None
     goal: Goal | None = None
+    first: bool = False
 
-    @property
-    def met(self) -> bool | None:
-        """Whether the goal was reached; None for a figure without one."""
-        return None if self.goal is None else self.goal.met(self.value)
+
+class Chapter(Struct, frozen=True):
+    """What one measure gave, and what it is about."""
+
+    about: str
+    figures: tuple[Figure, ...]
 
 
 class Report(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -51,21 +65,29 @@ class Report(Struct, frozen=True, kw_only=True, rename="camel"):
     machine: str
     notes: tuple[str, ...]
     seconds: float
-    figures: tuple[Figure, ...]
+    chapters: tuple[Chapter, ...]
+
+    @property
+    def first(self) -> list[Figure]:
+        """The figures that were asked for, from whatever measure they come, those of one name together."""
+        chosen = [figure for chapter in self.chapters for figure in chapter.figures if figure.first]
+        names = list(dict.fromkeys(figure.name for figure in chosen))
+        return sorted(chosen, key=lambda figure: names.index(figure.name))
 
 
-_COLUMNS = ("measure", "condition", "measured", "goal", "met", "bare endpoint")
+_COLUMNS = ("measure", "condition", "measured", "reach", "beyond", "met", "bare endpoint")
 
 
 def show(report: Report) -> None:
-    """Print the table."""
-    table = Table(*_COLUMNS, title=f"{report.at} · {report.machine}")
-    for figure in report.figures:
-        table.add_row(*_cells(figure))
+    """Print the tables."""
     # A pipe has no width, and a figure broken over two lines is hard to find again.
     console = Console()
-    console.width = max(console.width, 150)
-    console.print(table)
+    console.width = max(console.width, 170)
+    for chapter in (Chapter(f"{report.at} · {report.machine}", tuple(report.first)), *report.chapters):
+        table = Table(*_COLUMNS, title=chapter.about)
+        for figure in chapter.figures:
+            table.add_row(*_cells(figure))
+        console.print(table)
     for note in report.notes:
         console.print(f"- {note}", highlight=False, markup=False)
 
@@ -83,10 +105,12 @@ def write_page(report: Report, page: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{page} has no place for the results; put {BEGIN} and {END} into it.")
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_cells, report.figures)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     notes = "\n".join(f"- {note}" for note in report.notes)
-    page.write_text(f"{before}{BEGIN}\n{report.at}, {report.machine}.\n\n{table}\n\n{notes}\n{END}{after}")
+    parts = [f"{report.at}, {report.machine}.", "## What was asked for", _table(report.first), notes]
+    parts.append("## Everything that was measured")
+    for chapter in report.chapters:
+        parts += [f"**{chapter.about}**", _table(chapter.figures)]
+    page.write_text("\n\n".join((f"{before}{BEGIN}", *parts, f"{END}{after}")))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -100,14 +124,20 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def _table(figures: Sequence[Figure]) -> str:
+    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_cells, figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def _cells(figure: Figure) -> tuple[str, ...]:
-    met = {None: "", True: "yes", False: "NO"}[figure.met]
+    goal = figure.goal
     return (
         figure.name,
         figure.condition,
         f"{_short(figure.value)} {figure.unit}".strip(),
-        "" if figure.goal is None else str(figure.goal),
-        met,
+        "" if goal is None else goal.shown(goal.reach),
+        "" if goal is None else goal.shown(goal.beyond),
+        "" if goal is None else goal.met(figure.value),
         "" if figure.bare is None else f"{_short(figure.bare)} {figure.unit}".strip(),
     )
 

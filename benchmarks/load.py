@@ -28,6 +28,9 @@ PAUSE = 0.01
 WORDS = " ".join(["hello"] * 20)
 """What people write: 20 words."""
 
+OPENAI, ANTHROPIC = "bench", "bench-anthropic"
+"""The endpoint's names as a provider, by the wire format it is spoken to in."""
+
 PATIENCE = 30.0
 """Seconds after which a reply is taken to be lost."""
 
@@ -72,7 +75,7 @@ class _Town:
         self._waiting: dict[bytes, asyncio.Future[float]] = {}
         self._numbers = count()
         self._run = f"{time.time_ns():x}"
-        self.bare_request = _bare_request(job)
+        self.bare_request = bare_request(job.endpoint, job.model, job.bare_history)
 
     async def open(self) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(
@@ -204,13 +207,24 @@ class _Clock:
         return process.cpu_seconds(self._pid) if self._pid else 0.0
 
 
-def _bare_request(job: Job) -> bytes:
-    """What the gateway would ask the endpoint, with as much history."""
+def bare_request(endpoint: str, model: str, history: int) -> bytes:
+    """What the gateway would ask the endpoint, with so many messages before the question.
+
+    `model` is `provider/model`, as in the configuration; the provider's name says which wire format is spoken.
+    """
+    provider, _, name = model.partition("/")
+    asked = {"model": name, "stream": True, "messages": said(history)}
+    if provider == ANTHROPIC:
+        path, asked = "/v1/messages", asked | {"max_tokens": 4096}
+    else:
+        path, asked = "/v1/chat/completions", asked | {"stream_options": {"include_usage": True}}
+    return post(f"{endpoint}{path}", {"content-type": "application/json"}, msgspec.json.encode(asked))
+
+
+def said(history: int) -> list[dict[str, str]]:
+    """So many messages, and a question after them."""
     roles = ("user", "assistant")
-    said = [{"role": roles[number % 2], "content": WORDS} for number in range(job.bare_history + 1)]
-    asked = {"model": job.model, "stream": True, "stream_options": {"include_usage": True}, "messages": said}
-    body = msgspec.json.encode(asked)
-    return post(f"{job.endpoint}/chat/completions", {"content-type": "application/json"}, body)
+    return [{"role": roles[number % 2], "content": WORDS} for number in range(history + 1)]
 
 
 _KINDS = {"alone": _alone, "together": _together, "once": _once, "bare": _bare}

@@ -17,7 +17,7 @@ GATEWAY = (sys.executable, "-m", "rookery")
 """The command that is the gateway, up to the word `up`."""
 
 ROOT = Path(__file__).parent.parent
-"""Where `benchmarks` and `tests` can be imported from."""
+"""Where `benchmarks` can be imported from."""
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _PATIENCE = 60.0
@@ -77,8 +77,8 @@ def gateway(
 
 @contextmanager
 def endpoint() -> Generator[str]:
-    """Run the instant model endpoint for the block; gives its base URL."""
-    command = [sys.executable, "-m", "tests.support.fake_openai"]
+    """Run the model endpoint for the block; gives its address, without the path of a wire format."""
+    command = [sys.executable, "-m", "benchmarks.endpoint"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
         try:
             assert process.stdout is not None, "it was asked to be piped"

@@ -26,7 +26,7 @@ class Line(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._received = b""
+        self._received = bytearray()
         self._answer: asyncio.Future[float] | None = None
         self._mark: bytes | None = None
         self.marked = 0.0
@@ -65,19 +65,20 @@ class Line(asyncio.Protocol):
             self._answer.set_exception(exc or ConnectionResetError("The server hung up before it answered."))
 
     def data_received(self, data: bytes) -> None:
-        received = self._received = self._received + data if self._received else data
-        if self._mark is not None and self._mark in received:
+        self._received += data
+        if self._mark is not None and self._mark in self._received:
             self._mark, self.marked = None, perf_counter()
-        if not _is_whole(received):
+        if not _is_whole(self._received):
             return
         moment = perf_counter()
-        self._received = b""
+        received = bytes(self._received[:600])
+        self._received.clear()
         if self._answer is None or self._answer.done():
             return
         if received[9:10] == b"2":
             self._answer.set_result(moment)
         else:
-            self._answer.set_exception(ValueError(f"The server answered {received[:600]!r}"))
+            self._answer.set_exception(ValueError(f"The server answered {received!r}"))
 
 
 class Callbacks(asyncio.Protocol):
@@ -113,11 +114,11 @@ _TAKEN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 
 _REPLY_TO = b'"inReplyTo":"'
 
 
-def _is_whole(received: bytes) -> bool:
+def _is_whole(received: bytes | bytearray) -> bool:
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return False
-    head = received[:end].lower()
+    head = bytes(received[:end]).lower()
     begin = head.find(b"\r\ncontent-length:")
     if begin < 0:
         return received.endswith(b"\r\n0\r\n\r\n")
