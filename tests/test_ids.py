@@ -101,3 +101,10 @@ def test_new_ids_sort_by_time(at: datetime, later: int) -> None:
 def test_new_ids_are_unique() -> None:
     """Also within the same millisecond."""
     assert len({fresh(NOW) for _ in range(10_000)}) == 10_000
+
+
+def test_new_ids_are_unlike_each_other_however_many_are_made() -> None:
+    """Also beyond those that one page of chance is enough for, and all of the chance in them differs."""
+    made = [fresh(NOW) for _ in range(2000)]
+    assert len({id[10:] for id in made}) == len(made)
+    assert all(len({id[at] for id in made}) > 20 for at in range(10, 26))

@@ -5,10 +5,10 @@ An id is kept as it was written: what does not fit is refused with a suggestion,
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 
 from rookery.errors import InvalidId
@@ -69,8 +69,28 @@ def fold(text: str) -> str:
 
 def fresh(now: datetime) -> str:
     """A new unique id of 26 characters that sorts by time (a ULID in lower case, github.com/ulid/spec)."""
-    number = (int(now.timestamp() * 1000) << 80) | secrets.randbits(80)
+    number = ((now - _EPOCH) // _MILLISECOND << 80) | int.from_bytes(_chance())
     return "".join(_ULID_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def _chance() -> bytes:
+    """80 bits that nobody can guess.
+
+    The system is asked for a page of them at a time: asking lets go of the interpreter, which is then waited for.
+    """
+    try:
+        return _CHANCES.pop()
+    except IndexError:
+        page = os.urandom(_CHANCE * 400)
+        _CHANCES.extend(page[at : at + _CHANCE] for at in range(_CHANCE, len(page), _CHANCE))
+        return page[:_CHANCE]
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CHANCE = 10
+_CHANCES: list[bytes] = []
+os.register_at_fork(after_in_child=_CHANCES.clear)  # or parent and child would make the same ids
 
 
 def _unfit(what: str, text: str, rule: str) -> InvalidId:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from rookery.agents import Endpoint, Interruption, RunSettings, run
-from rookery.errors import ModelError
+from rookery.agents import Endpoint, Interruption, RunSettings, Shortening, Verdict, Wish, run
+from rookery.errors import ModelError, ToolRetry
 from rookery.ids import AgentId, EntryId, SessionId, TurnId
 from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart, Usage
 from rookery.models import ModelEvent, ToolSpec
@@ -17,33 +17,106 @@ from rookery.models.scripted import Script, ScriptedModel
 from rookery.policy import Decision
 from rookery.sessions import Session
 from rookery.sessions.brains import MemoryBrains
-from rookery.tools import Tool, ToolContext, Toolset
-from rookery.usage import Call, CallEnd
+from rookery.tools import Tool, ToolContext, ToolLimits, Toolset
+from rookery.usage import Call, CallEnd, Purpose
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TURN = TurnId("t1")
 
 
 class Counted:
-    """A tool that counts its calls, waits at its gate when it has one, and says or raises what it is told."""
+    """A tool that counts its calls, waits at its gate when it has one, and says or raises what it is told.
 
-    def __init__(self, name: str, *, effects: bool = False, error: Exception | None = None) -> None:
+    Of a call whose argument `gate` names one of its `gates` it waits there instead; `says` is what it says, where
+    that is not to be counted.
+    """
+
+    def __init__(self, name: str, *, effects: bool = False, error: BaseException | None = None) -> None:
         self.spec = ToolSpec(name, f"The tool {name}.", {"type": "object"})
         self.effects = effects
         self.error = error
         self.calls: list[dict[str, Any]] = []
         self.gate: asyncio.Event | None = None
+        self.gates: dict[str, asyncio.Event] = {}
         self.begun = asyncio.Event()
+        self.running = 0
+        self.most = 0
+        self.says: str | None = None
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         del context
         self.calls.append(arguments)
         self.begun.set()
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        return f"{self.spec.name} says {len(self.calls)}"
+        self.running += 1
+        self.most = max(self.most, self.running)
+        number = len(self.calls)
+        try:
+            gate = self.gates.get(arguments.get("gate", ""), self.gate)
+            if gate is not None:
+                await gate.wait()
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.running -= 1
+        return f"{self.spec.name} says {number}" if self.says is None else self.says
+
+
+class Guarded(Counted):
+    """A tool with effects whose calls need a yes, but for those with the argument `harmless`."""
+
+    def __init__(self, name: str, *, effects: bool = True) -> None:
+        super().__init__(name, effects=effects)
+
+    def approval(self, arguments: dict[str, Any], context: ToolContext) -> str | None:
+        """What it would do."""
+        del context
+        if "unclear" in arguments:
+            raise ToolRetry("Say to whom.")
+        return None if "harmless" in arguments else f"Pay {arguments.get('to', 'somebody')}."
+
+
+class Asked:
+    """`Approvals` in memory, for one person: `answers` them by `says`, or finds what `stands` already."""
+
+    def __init__(self) -> None:
+        self.asked: list[Wish] = []
+        self.used: list[Wish] = []
+        self.withdrawn: list[Wish] = []
+        self.stands: dict[tuple[str, int], Verdict] = {}
+        self.word: asyncio.Future[Verdict] | None = None
+        self.may_use = True
+
+    async def ask(self, wish: Wish) -> Verdict:
+        key = (wish.entry_id, wish.place)
+        if key not in self.stands:
+            self.asked.append(wish)
+            self.stands[key] = Verdict.ASKED
+        return self.stands[key]
+
+    async def answered(self, wish: Wish) -> Verdict:
+        if self.word is None:
+            self.word = asyncio.get_running_loop().create_future()
+        verdict = self.stands[wish.entry_id, wish.place] = await asyncio.shield(self.word)
+        self.word = None
+        return verdict
+
+    async def use(self, wish: Wish) -> bool:
+        key = (wish.entry_id, wish.place)
+        if not self.may_use or self.stands.get(key) is not Verdict.ALLOWED:
+            return False
+        self.stands[key] = Verdict.USED
+        self.used.append(wish)
+        return True
+
+    async def withdraw(self, wish: Wish) -> None:
+        self.withdrawn.append(wish)
+        self.stands[wish.entry_id, wish.place] = Verdict.EXPIRED
+
+    def says(self, verdict: Verdict) -> None:
+        """Answer what is asked now, or next."""
+        if self.word is None:
+            self.word = asyncio.get_running_loop().create_future()
+        self.word.set_result(verdict)
 
 
 class Scene:
@@ -54,10 +127,16 @@ class Scene:
         self.look = Counted("look")
         self.send = Counted("send", effects=True)
         self.refused = Counted("refused")
+        self.pay = Guarded("pay")
+        self.further: list[Tool] = []
+        self.asks: Asked | None = Asked()
+        self.shortening: Shortening | None = None
+        self.tool_limits = ToolLimits()
         self.interruption = Interruption()
         self.emitted: list[ModelEvent] = []
         self.reported: list[ModelError] = []
         self.slots = 0
+        self.slot_after = 0.0
         self.max_steps = 25
         self.model = ScriptedModel(())
         self.settings: dict[str, Any] = {}
@@ -66,9 +145,13 @@ class Scene:
         self.ended: list[CallEnd] = []
 
     @asynccontextmanager
-    async def slot(self, provider: str, key_name: str | None) -> AsyncGenerator[None]:
-        """Model capacity without end; counts what is held."""
-        del provider, key_name
+    async def slot(self, provider: str, key_name: str | None, purpose: Purpose) -> AsyncGenerator[None]:
+        """Model capacity without end, after a while when that is to be so; counts what is held."""
+        del provider, key_name, purpose
+        if self.slot_after:
+            free = asyncio.Event()
+            asyncio.get_running_loop().call_later(self.slot_after, free.set)
+            await free.wait()
         self.slots += 1
         try:
             yield
@@ -84,9 +167,9 @@ class Scene:
         self.ended.append(end)
         return end.usage
 
-    def reports(self, endpoint: Endpoint, error: ModelError) -> None:
-        """Told of every call that failed."""
-        del endpoint
+    def reports(self, endpoint: Endpoint, error: ModelError, asked: bool) -> None:
+        """Told of every endpoint that gave no answer."""
+        del endpoint, asked
         self.reported.append(error)
 
     async def runs(self, *steps: Script) -> MessageEntry:
@@ -96,7 +179,7 @@ class Scene:
 
     async def goes_on(self) -> MessageEntry:
         """Run the turn from where its transcript stands, with the model as it is."""
-        tools: list[Tool] = [self.look, self.send, self.refused]
+        tools: list[Tool] = [self.look, self.send, self.refused, self.pay, *self.further]
         settings = RunSettings(
             endpoints=[Endpoint("test", self.model, "scripted", **self.endpoint)],
             instructions="Be kind.",
@@ -107,13 +190,15 @@ class Scene:
             self.session,
             TURN,
             settings,
-            Toolset(tools, ToolContext(lambda: NOW, "UTC"), _allowed),
+            Toolset(tools, ToolContext(lambda: NOW, "UTC"), _allowed, self.tool_limits),
             self,
             self,
             self.interruption,
             self.emitted.append,
             self.reports,
             lambda: NOW,
+            approvals=self.asks,
+            shortening=self.shortening,
         )
 
     async def wrote(self, *entries: MessageEntry) -> None:

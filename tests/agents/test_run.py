@@ -40,7 +40,7 @@ async def test_the_model_is_asked_with_everything_it_needs() -> None:
     [request] = turn.model.requests
     assert request.instructions == "Be kind."
     assert [text_of(message.entry) for message in request.history] == ["Hello."]
-    assert [tool.name for tool in request.tools] == ["look", "send"]
+    assert [tool.name for tool in request.tools] == ["look", "pay", "send"]
     assert (request.key, request.timeout_seconds, request.cache_salt) == (Key("secret"), 7.0, "salt")
 
 

@@ -75,10 +75,11 @@ class House:
         """Write `rookery.yaml`; JSON is YAML."""
         self.home.config.write_bytes(msgspec.json.encode(settings))
 
-    def use_models_of(self, fake: FakeOpenAI, model: str) -> None:
+    def use_models_of(self, fake: FakeOpenAI, model: str, *, limits: Mapping[str, int] | None = None) -> None:
         """Let everybody be answered by this model of the fake endpoint."""
         provider = {"api": "openai", "baseUrl": fake.base_url}
-        self.configure({"models": {"default": f"local/{model}", "providers": {"local": provider}}})
+        models = {"default": f"local/{model}", "providers": {"local": provider}, "limits": limits or {}}
+        self.configure({"models": models})
 
     async def up(self) -> None:
         """Start it and wait until it says where it answers; `setup_link` is what it shows to a newcomer."""

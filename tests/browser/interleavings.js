@@ -75,6 +75,22 @@ async ({ module, keepModule, seeds }) => {
         Object.assign(running, { state: 'asked', step: running.step + 1, text: '' });
         actions.speak();
       },
+      line: () => {
+        const { running } = server;
+        if (running?.state !== 'asked' || running.text !== '') return;
+        running.place = running.place ? null : 1 + Math.floor(random() * 3);
+        emit('turn.waiting', { turnId: running.turnId, position: running.place });
+      },
+      // What waits is in the transcript before the frame says so, and before the next step.
+      join: () => {
+        const { running } = server;
+        const [one] = server.waiting;
+        if (running?.state !== 'called' || one === undefined || random() < 0.5) return;
+        server.waiting.shift();
+        message(running.turnId, 'user', text(one.text), { accepted: [one.turnId] });
+        running.turnIds = [...running.turnIds, one.turnId];
+        emit('turn.joined', { turnId: running.turnId, turnIds: running.turnIds });
+      },
       finish: () => {
         const { running } = server;
         if (running?.state !== 'asked' || running.text === '') return;
@@ -126,7 +142,7 @@ async ({ module, keepModule, seeds }) => {
       const turn = /turns\/(\w+)/.exec(url.pathname);
       if (turn !== null) return { turnId: turn[1], finishedAt: null };
       const { running } = server;
-      const shown = running === null ? null : { turnId: running.turnId, turnIds: running.turnIds, step: running.step, text: running.text, blocks: null };
+      const shown = running === null ? null : { turnId: running.turnId, turnIds: running.turnIds, step: running.step, text: running.text, blocks: null, queuePosition: running.place ?? null };
       return { items: server.entries, nextCursor: null, epoch: `epoch ${server.epoch}`, seq: server.seq, running: shown, waiting: server.waiting };
     }
 
@@ -156,7 +172,11 @@ async ({ module, keepModule, seeds }) => {
     }
     await loading;
     const [here, there] = [conversation, fresh].map((one) => JSON.stringify(one.items()));
-    return here === there ? null : `in the end ${here} instead of ${there}`;
+    if (here !== there) return `in the end ${here} instead of ${there}`;
+    const words = (of) => of.filter((part) => part.type === 'text').map((part) => part.text).join('');
+    const written = server.entries.filter((one) => one.role !== 'toolResult').map((one) => words(one.content));
+    const read = conversation.items().flatMap((item) => (item.kind === 'user' ? [item.text] : item.parts.filter((part) => part.kind === 'text').map((part) => part.text)));
+    return read.join('|') === written.join('|') ? null : `read as ${read}, and written as ${written}`;
   }
 
   /** What is wrong with what is shown now; null when nothing is. */
@@ -164,11 +184,12 @@ async ({ module, keepModule, seeds }) => {
     const items = conversation.items();
     const keys = items.flatMap((item) => [item.key, ...(item.parts ?? []).map((part) => part.key)]);
     if (new Set(keys).size !== keys.length) return `a key twice: ${keys}`;
-    for (const item of items) {
-      if (item.kind !== 'reply') continue;
-      const words = item.parts.filter((part) => part.kind === 'text').map((part) => part.text).join('');
-      const said = server.said.get(item.key.slice('reply:'.length)) ?? '';
-      const lost = server.lost.get(item.key.slice('reply:'.length)) ?? '';
+    const turnIds = new Set(items.filter((item) => item.kind === 'reply').map((item) => item.turnId));
+    for (const turnId of turnIds) {
+      const parts = items.filter((item) => item.kind === 'reply' && item.turnId === turnId).flatMap((item) => item.parts);
+      const words = parts.filter((part) => part.kind === 'text').map((part) => part.text).join('');
+      const said = server.said.get(turnId) ?? '';
+      const lost = server.lost.get(turnId) ?? '';
       if (!said.startsWith(words) && !lost.startsWith(words)) return `“${words}” of “${said}”`;
     }
     return null;

@@ -77,6 +77,30 @@ async def test_what_is_typed_during_an_answer_waits_for_its_turn(
     assert await other.words() == await chat.words()
 
 
+async def test_who_waits_for_a_model_sees_where_in_the_line(
+    browser: Browser, house: House, fake: FakeOpenAI
+) -> None:
+    """One model call at once, and one is under way: the next chat says that it is next, also after a reload."""
+    house.use_models_of(fake, "slow", limits={"maxConcurrent": 1})
+    await house.up()
+    chat = await set_up(await visit(browser, house))
+    await chat.say("Tell me a long story.")
+    await fake.until(lambda: len(fake.requests) == 1)
+    await chat.page.get_by_role("complementary").get_by_role("button", name="New chat").click()
+    await chat.say("And me?")
+    line = chat.page.get_by_text("Waits for a free model; next in line")
+    await expect(line).to_be_visible()
+    await check_accessible(chat.page)
+    await chat.page.reload()
+    await expect(line).to_be_visible()
+
+    fake.finish()
+    await fake.until(lambda: len(fake.requests) == 2)
+    await expect(line).to_be_hidden()
+    fake.finish()
+    await chat.settled()
+
+
 async def test_escape_stops_an_answer(browser: Browser, house: House, fake: FakeOpenAI) -> None:
     """The words that came stay, marked as stopped, also after a reload; the model is told to be quiet."""
     chat = await streaming(browser, house, fake)

@@ -114,7 +114,7 @@ def running(home: Home, *, model: Model | None = None, peer_uid: PeerUid | None 
         config = load(home.config, {})
         async with open_house(home, config, now=lambda: datetime.now(UTC), log=silent_log(), grace=1) as house:
             if model is not None:
-                _answer_with(house, model)
+                await _answer_with(house, model)
             operations = Operations(house, config, Reloader(house, config, {}), address=ADDRESS)
             async with ControlSocket(home.socket, operations, silent_log(), peer_uid=peer_uid):
                 await house.gateway.start()
@@ -143,7 +143,9 @@ def running(home: Home, *, model: Model | None = None, peer_uid: PeerUid | None 
         thread.join()
 
 
-def _answer_with(house: House, model: Model) -> None:
+async def _answer_with(house: House, model: Model) -> None:
     from rookery.gateway.providers import OFFLINE, Provider
 
-    house.gateway.providers.replace({OFFLINE: Provider(OFFLINE, lambda: model, keyless=True)}, {}, "offline/demo")
+    await house.gateway.providers.replace(
+        {OFFLINE: Provider(OFFLINE, lambda: model, keyless=True)}, {}, "offline/demo"
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import msgspec
 import pytest
@@ -25,6 +26,7 @@ from rookery.gateway.shapes import (
 )
 from rookery.messages import ToolCallPart
 from rookery.models.scripted import ScriptedModel, Step
+from rookery.tools import TimeTool
 from tests.cli.command import Rookery, running
 
 
@@ -240,6 +242,25 @@ def test_every_terminal_of_a_person_hears_the_answer(rookery: Rookery) -> None:
         assert not next(bobs.frames()).event
 
 
+def test_what_joins_an_answer_ends_with_it(rookery: Rookery) -> None:
+    """Said while a tool is at work, in the same terminal: one answer, which is known to be for both."""
+    rookery.configure("messages: {queue: {mode: steer}}")
+    rookery("user", "add", "alice")
+    gate = asyncio.Event()
+    model = ScriptedModel([Step(calls=(ToolCallPart("1", "time", {}),), before=gate), "for both"])
+    with running(rookery.home, model=model) as gateway, opened(rookery.home) as wire:
+        wire.call("chat.attach", Attach(user_id="alice"), Attached)
+        said = wire.call("chat.say", Say(message_id="1", text="hello"), Said)
+        gateway.until(lambda: len(model.requests) == 1)
+        more = wire.call("chat.say", Say(message_id="2", text="and more"), Said)
+        gateway.let(gate.set)
+        events = _events(wire)
+        finished = next(event for event in events if isinstance(event, Finished))
+        reply = next(event for event in events if isinstance(event, Reply))
+    assert (finished.turn_id, finished.turn_ids) == (said.turn_id, (said.turn_id, more.turn_id))
+    assert (reply.text, reply.in_reply_to) == ("for both", "2")
+
+
 def test_a_gateway_that_stops_ends_the_conversation(rookery: Rookery) -> None:
     """A terminal learns that the gateway has gone, and does not hang."""
     rookery("user", "add", "alice")
@@ -315,6 +336,19 @@ def test_what_came_before_a_tool_is_not_the_reply(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == "Rookery: Let me look.\nRookery: It is noon.\n"
 
 
+def test_a_place_in_line_is_said_as_the_wait_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """When it begins and each time it has become half as long; to nobody who is no terminal."""
+    for terminal in (True, False):
+        screen = Screen(terminal=terminal)
+        for position in (9, 8, 7, 4, 3, 2, 1, None, 1, None):
+            screen.in_line(position)
+        screen.reply("done")
+        said = [
+            f"(waiting for a free model, {place} in line)\n" for place in ("9th", "4th", "2nd", "next", "next")
+        ]
+        assert capsys.readouterr() == ("done\n", "".join(said) if terminal else "")
+
+
 def test_a_reply_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """A model's words are words: no escape sequence gets through to a terminal."""
     screen = Screen(terminal=True)
@@ -344,3 +378,75 @@ class _Steps(Recorder):
 
     def step(self, tool: str) -> None:
         self.steps.append(tool)
+
+
+@pytest.mark.parametrize("said", [True, False, None])
+def test_what_a_tool_would_do_is_asked_in_the_terminal(
+    rookery: Rookery, monkeypatch: pytest.MonkeyPatch, said: bool | None
+) -> None:
+    """In the middle of the answer; where nobody can be asked, another terminal of the same person answers."""
+
+    def approval(*_: object) -> str:
+        return "Look at your clock."
+
+    monkeypatch.setattr(TimeTool, "approval", approval, raising=False)
+    rookery("user", "add", "alice")
+    model = ScriptedModel([Step(text="Let me look.", calls=(ToolCallPart("1", "time", {}),)), "It is noon."])
+    with running(rookery.home, model=model), opened(rookery.home) as other:
+        screen = _Asked(said)
+        talk = Talk(opened(rookery.home), screen)
+        talk.attach(Attach(user_id="alice"))
+        if said is None:
+            screen.on_question = lambda: other.call("chat.say", Say(message_id="x", text="/approve 1"), Said)
+            other.call("chat.attach", Attach(user_id="alice"), Attached)
+        assert talk.exchange("what time is it?").good
+        talk.close()
+    [question] = screen.questions
+    assert "May I do this? Look at your clock." in question
+    assert screen.said == "It is noon."
+    told = model.requests[1].history[-1].entry
+    assert told.is_error is (said is False)
+    if said is not None:
+        assert screen.heard_earlier == [
+            f"Number 1 is {'' if said else 'not '}allowed{', this once' if said else ''}."
+        ]
+
+
+class _Asked(Recorder):
+    """Somebody who is asked, and says yes, no, or nothing."""
+
+    def __init__(self, said: bool | None) -> None:
+        super().__init__()
+        self.says = said
+        self.questions: list[str] = []
+        self.on_question: Callable[[], object] = lambda: None
+
+    def asked(self, question: str) -> bool | None:
+        self.questions.append(question)
+        self.on_question()
+        return self.says
+
+
+def _typed(text: str, _: str) -> str:
+    return text
+
+
+def test_a_question_is_read_from_the_keyboard(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only a yes is a yes, the end of the input is none, and without a keyboard nobody is asked."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    answers = {"y": True, " YES ": True, "": False, "no": False, "yep": False}
+    for typed, allowed in answers.items():
+        monkeypatch.setattr("builtins.input", partial(_typed, typed))
+        assert Screen(terminal=True).asked("May I?\x1b[2J") is allowed
+
+    def at_the_end(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", at_the_end)
+    assert Screen(terminal=True).asked("May I?") is False
+    assert Screen(terminal=False).asked("May I?") is None
+    shown = capsys.readouterr().err
+    assert "May I?" in shown
+    assert "\x1b" not in shown

@@ -141,7 +141,7 @@ def test_a_slip_is_reported_once(tmp_path: Path, slip: str) -> None:
         ("models: {providers: {'a/b': {api: openai}}}", "models.providers.a/b is no name for a provider"),
         (
             "models: {providers: {openai: {api: opnai}}}",
-            "must be one of openai, anthropic, not 'opnai'; did you mean",
+            "must be one of openai, anthropic, pydantic-ai, not 'opnai'; did you mean",
         ),
         ("models: {providers: {openai: {api: openai, baseUrl: 'http://u:p@h/'}}}", "without user, password"),
         ("models: {providers: {openai: {api: openai, prices: {m: {input: 1}}}}}", "prices.m.output is missing"),
@@ -222,16 +222,6 @@ def test_a_wrong_value_is_told_what_would_be_right(tmp_path: Path, text: str, sa
 
     assert any(said in line for line in lines), lines
     assert all(line.startswith("rookery.yaml:") for line in lines)
-
-
-def test_steer_comes_later(tmp_path: Path) -> None:
-    """A word of the contract that this version does not have says so."""
-    (line,) = refused(tmp_path, "messages: {queue: {mode: steer}}")
-
-    assert line == (
-        "rookery.yaml:1: messages.queue.mode is 'steer', which comes with a later version; "
-        "this one has collect, followup, interrupt"
-    )
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,6 @@ LATER = (
     "budgets",
     "channels.cron",
     "models.embeddings",
-    "models.fallbacks",
-    "models.limits.background",
-    "models.limits.perKey",
-    "models.providers.<name>.prices",
-    "models.providers.<name>.timeoutSeconds",
     "session.compaction",
     "session.maintenance",
     "session.reset",
@@ -183,6 +178,8 @@ def _type(value: Schema, whole: Schema) -> str:
             return f"list of {_type(items, whole)}"
         case {"type": "object", "additionalProperties": inner}:
             return f"names, each with {_type(inner, whole)}"
+        case {"type": "object"}:
+            return "fields of JSON"
         case {"type": "string"}:
             return "text"
         case {"type": "integer"}:

@@ -26,6 +26,8 @@ TWO_COMMANDS = (
 ENVIRONMENT = {
     "WEBHOOK_SECRET": "a secret that is long enough",
     "OPENAI_API_KEY": "sk-nobody",
+    "ANTHROPIC_API_KEY": "sk-nobody",
+    "GEMINI_KEY": "nobody",
     "DATABASE_URL": "postgresql://rookery:secret@db.example.org/rookery",
     "DATABASE_OWNER_URL": "postgresql://rookery_owner:secret@db.example.org/rookery",
 }

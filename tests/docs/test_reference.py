@@ -44,7 +44,7 @@ def test_keys_without_effect_are_marked() -> None:
         {
             "budgets": {"default": {"perDayUsd": 1}},
             "usersFile": "users.yaml",
-            "models": {"fallbacks": ["offline/demo"], "embeddings": {"provider": "openai"}},
+            "models": {"embeddings": {"provider": "openai"}},
             "session": {
                 "resetPrompt": "Hello",
                 "reset": {"mode": "daily"},
@@ -57,7 +57,7 @@ def test_keys_without_effect_are_marked() -> None:
     )
     named = [line.partition(":")[0] for line in unavailable(everything)]
 
-    assert len(named) == 10
+    assert len(named) == 9
     assert [key for key in named if not reference.later(key)] == []
 
 

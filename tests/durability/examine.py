@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, select
 
+from rookery.agents.words import DENIED as NOT_ALLOWED
 from rookery.channels.contract import Outcome, Receipt
 from rookery.gateway import tables
 from rookery.ids import AgentId, SessionId
 from rookery.storage import as_agent
+from rookery.usage.ledger import ledger
 from tests.durability.lives import Blow
+from tests.usage.reading import look_at_the_ledger
 
 if TYPE_CHECKING:
     from tests.durability.play import Play
@@ -63,6 +66,7 @@ class State:
     texts: dict[str, str]
     transcripts: dict[tuple[str, str], list[Line]]
     """The lines behind the header, by agent and session."""
+    calls: list[dict[Any, Any]]
     words: set[str]
     """The turns of which it is still kept what was said, beside the transcripts."""
 
@@ -77,6 +81,7 @@ async def examine(play: Play) -> list[str]:
     _check_outbox(play, state, wrong)
     _check_tools(play, state, wrong)
     _check_purged(play, state, wrong)
+    _check_ledger(play, state, wrong)
     return wrong
 
 
@@ -108,7 +113,18 @@ async def _read(play: Play, wrong: list[str]) -> State:
         if lines and lines[0]["type"] != "session":
             wrong.append(f"transcript {session_id}: the first line is no header")
         transcripts[agent_id, session_id] = lines[1:]
-    return State(turns, outbox, texts, transcripts, words)
+    calls = await play.house.database.read(
+        lambda connection: [dict(row) for row in connection.execute(select(ledger)).mappings()]
+    )
+    return State(turns, outbox, texts, transcripts, calls, words)
+
+
+# --- every call of a model is in the ledger -----------------------------------------------------------------
+
+
+def _check_ledger(play: Play, state: State, wrong: list[str]) -> None:
+    lines = [line for lines in state.transcripts.values() for line in lines]
+    wrong += look_at_the_ledger(state.calls, lines, asked=len(play.model.requests))
 
 
 # --- accepted: once, and in exactly one turn ----------------------------------------------------------------
@@ -149,7 +165,7 @@ def _check_transcripts(play: Play, state: State, wrong: list[str]) -> None:
 
 
 def _grammar(lines: list[Line]) -> list[str]:
-    """user → (calls → a result for each)* → reply, turn after turn, ids counted up in each."""
+    """user → (calls → a result for each → user*)* → reply, turn after turn, ids counted up in each."""
     problems: list[str] = []
     turn, number, owed, open_turn = "", 0, list[str](), False
     for line in lines:
@@ -158,7 +174,10 @@ def _grammar(lines: list[Line]) -> list[str]:
                 problems.append(f"{line['id']} stands inside turn {turn}")
             continue
         role = line["role"]
-        if role == "user":
+        if role == "user" and open_turn and line["turnId"] == turn:
+            if owed or number < 3:
+                problems.append(f"{line['id']} joins where no step begins")
+        elif role == "user":
             if open_turn:
                 problems.append(f"turn {turn} has no end, and {line['turnId']} begins")
             turn, number, owed, open_turn = line["turnId"], 0, [], True
@@ -192,9 +211,10 @@ def _check_turns(play: Play, state: State, wrong: list[str]) -> None:
         batches = [line for line in lines if line.get("role") == "user"]
         for line in batches:
             told.update(line["accepted"])
-            if line["accepted"][0] != line["turnId"]:
+            if line["id"].endswith(".0") and line["accepted"][0] != line["turnId"]:
                 wrong.append(f"{line['id']} is not the first of its batch")
             messages = [rows[turn_id] for turn_id in line["accepted"] if turn_id in rows]
+            wrong += _with_their_leader(line, rows.get(line["turnId"]), messages)
             expected = [words.get((row.channel, row.account, row.message_id)) for row in messages]
             if [part["text"] for part in line["content"]] != expected:
                 wrong.append(f"{line['id']} says {line['content']}, and {expected} was said")
@@ -209,6 +229,20 @@ def _check_turns(play: Play, state: State, wrong: list[str]) -> None:
         unheard = row.stopped and row.status == "cancelled"
         if told[row.turn_id] != 1 and not (unheard and told[row.turn_id] == 0):
             wrong.append(f"turn {row.turn_id} was told to the model {told[row.turn_id]} times")
+
+
+def _with_their_leader(line: Line, leader: Row[Any] | None, messages: list[Row[Any]]) -> list[str]:
+    """Those that are answered together are of one hand, and ended together."""
+    problems: list[str] = []
+    if leader is None:
+        return problems
+    for row in messages:
+        if (row.answered_by or row.turn_id, row.status) != (leader.turn_id, leader.status):
+            problems.append(f"{line['id']} answers {row.turn_id}, which ended apart from {leader.turn_id}")
+        hands = {(one.principal, one.channel, one.account, one.chat_id, one.sender_id) for one in (row, leader)}
+        if len(hands) > 1:
+            problems.append(f"{line['id']} answers several hands: {hands}")
+    return problems
 
 
 # --- outbox: what was answered is heard, as written, at most once more for each kill ------------------------
@@ -255,19 +289,19 @@ def _check_outbox(play: Play, state: State, wrong: list[str]) -> None:
 def _check_replies(play: Play, state: State, wrong: list[str]) -> None:
     """Each reply entry went out, whole; each command was answered; nothing else went out."""
     owed: set[str] = {said.receipt.turn_id or "" for said in play.said if said.is_command and said.receipt}
+    rows = {row.turn_id: row for row in state.turns}
     for lines in state.transcripts.values():
+        last = {line["turnId"]: line["accepted"][-1] for line in lines if line.get("role") == "user"}
         for line in lines:
             if line.get("role") != "assistant" or line["stopReason"] in ("toolCalls", "stopped", "interrupted"):
                 continue
             owed.add(line["turnId"])
             parts = [part["text"] for part in line["content"] if part["type"] == "text"]
             whole = "".join([*parts, line.get("error", "")])
-            sent = [
-                state.texts[row.delivery_id]
-                for row in state.outbox
-                if row.delivery_id.startswith(f"{line['id']}.")
-            ]
-            if _dense("".join(sent)) != _dense(whole):
+            sent = [row for row in state.outbox if row.delivery_id.startswith(f"{line['id']}.")]
+            if any(row.message_id != rows[last[line["turnId"]]].message_id for row in sent):
+                wrong.append(f"the reply {line['id']} is to another message than the last it answers")
+            if _dense("".join(state.texts[row.delivery_id] for row in sent)) != _dense(whole):
                 wrong.append(f"the reply {line['id']} went out otherwise than it stands in the transcript")
     purged = {row.turn_id for row in state.turns if row.session_id in play.purged}
     made = {row.turn_id for row in state.outbox} - purged
@@ -313,7 +347,8 @@ def _check_tools(play: Play, state: State, wrong: list[str]) -> None:
             call = calls[line["turnId"], line["toolCallId"]]
             done = play.deed.calls[call["arguments"]["token"]]
             said = line["content"][0]["text"]
-            if call["name"] == "deed" and not line.get("outcomeUnknown") and done != 1:
+            wanted = 0 if said == NOT_ALLOWED else 1
+            if call["name"] == "deed" and not line.get("outcomeUnknown") and done != wanted:
                 wrong.append(f"{line['id']} tells an outcome, and the call was made {done} times")
             if line.get("outcomeUnknown") and "outcome unknown" not in said.lower():
                 wrong.append(f"{line['id']} does not say that the outcome is unknown")

@@ -59,6 +59,8 @@ class Lives:
         self._plan = plan
         self._counting = False
         self.writes = 0
+        self.synced = 0
+        """How many of them waited for the disk."""
         self.met: list[Blow] = []
         """What has happened so far of the plan."""
         self.death = asyncio.Event()
@@ -88,11 +90,12 @@ class Lives:
         """The brains of the same life."""
         return MortalBrains(brains, self._life)
 
-    def next_blow(self) -> Blow | None:
+    def next_blow(self, *, synced: bool = True) -> Blow | None:
         """Count one write, and say what is planned for it."""
         if not self._counting:
             return None
         self.writes += 1
+        self.synced += synced
         blow = self._plan.get(self.writes)
         if blow is not None:
             self.met.append(blow)
@@ -107,9 +110,9 @@ class Life:
         self.buried = asyncio.Event()
         self.over = False
 
-    def next_blow(self) -> Blow | None:
+    def next_blow(self, *, synced: bool = True) -> Blow | None:
         """What is planned for the write that is about to begin."""
-        return self._lives.next_blow()
+        return self._lives.next_blow(synced=synced)
 
     def end(self) -> None:
         """Kill the gateway."""
@@ -134,9 +137,9 @@ class MortalDatabase:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return self._inner.dialect
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
         await self._life.go_on()
-        blow = self._life.next_blow()
+        blow = self._life.next_blow(synced=not relaxed)
         if blow in (Blow.KILLED_BEFORE, Blow.KILLED_MIDWAY):
             self._life.end()
             await self._life.go_on()
@@ -149,7 +152,7 @@ class MortalDatabase:
             elif blow is None and then is not None and not self._life.over:
                 then(result)
 
-        result = await self._inner.write(work, then=committed)
+        result = await self._inner.write(work, then=committed, relaxed=relaxed)
         await self._life.go_on()
         if blow is Blow.UNKNOWN:
             raise StorageUnavailable("The disk said no, as planned, and did it all the same.")

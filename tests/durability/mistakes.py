@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
@@ -18,13 +18,32 @@ import pytest
 from sqlalchemy import Connection, select
 
 from rookery import ids
+from rookery.agents import messages_of
 from rookery.channels.contract import Outcome, Receipt
-from rookery.gateway import deliveries, endings, inbound, lanes, outbox, seen, shelf, tables, turn, turns
+from rookery.gateway import (
+    deliveries,
+    endings,
+    entries,
+    finishing,
+    inbound,
+    joining,
+    lanes,
+    outbox,
+    seen,
+    shelf,
+    tables,
+    turn,
+    turns,
+)
+from rookery.gateway.answering import Answering
+from rookery.gateway.batch import Batch
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.gateway import Gateway
-from rookery.ids import DeliveryId, SessionId, TurnId
+from rookery.gateway.meter import TurnMeter
+from rookery.ids import DeliveryId, EntryId, SessionId, TurnId
 from rookery.messages import Entry, InboundMessage, MessageEntry, Role, StopReason
 from rookery.sessions import Session
+from rookery.usage import LedgerRow, settling
 from tests.durability.lives import Blow
 
 # Patching means reaching where no caller may; that is what a mistake does.
@@ -33,11 +52,12 @@ from tests.durability.lives import Blow
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake: how it is made, and in which scene under which blow it shows."""
+    """One mistake: how it is made, and in which scene under which blow, on which database, it shows."""
 
     make: Callable[[pytest.MonkeyPatch], None]
     scene: str
     blow: Blow
+    postgres: bool = False
 
 
 def _told_before_the_commit(patch: pytest.MonkeyPatch) -> None:
@@ -126,15 +146,16 @@ def _waiting_deliveries_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 def _turn_done_before_its_reply_is_kept(patch: pytest.MonkeyPatch) -> None:
     """The end of a turn and its deliveries are two commits."""
-    finish = turn.TurnRunner._finish
+    finish = finishing.Finishing.finish
 
-    async def in_two(self: turn.TurnRunner, batch: Sequence[turns.Turn], ending: Any, standing: Any) -> None:
+    async def in_two(self: finishing.Finishing, answering: Answering, ending: Any) -> None:
+        batch = answering.batch.turns
         await self._database.write(
             lambda connection: turns.finish(connection, batch, ending.status, now=self._now())
         )
-        await finish(self, batch, ending, standing)
+        await finish(self, answering, ending)
 
-    patch.setattr(turn.TurnRunner, "_finish", in_two)
+    patch.setattr(finishing.Finishing, "finish", in_two)
 
 
 def _call_repeated(patch: pytest.MonkeyPatch) -> None:
@@ -142,7 +163,7 @@ def _call_repeated(patch: pytest.MonkeyPatch) -> None:
 
     async def nothing(self: Any) -> None: ...
 
-    patch.setattr(import_module("rookery.agents.loop")._Run, "_settle_calls_of_unknown_outcome", nothing)
+    patch.setattr(import_module("rookery.agents.loop")._Run, "_settle_a_call_of_unknown_outcome", nothing)
 
 
 def _result_not_journaled(patch: pytest.MonkeyPatch) -> None:
@@ -212,15 +233,15 @@ def _kept_and_not_sent(patch: pytest.MonkeyPatch) -> None:
 
 def _delivery_ids_drawn_anew(patch: pytest.MonkeyPatch) -> None:
     """A reply that is kept twice has two ids."""
-    made = turn.TurnRunner._deliveries
+    made = finishing.Finishing._deliveries
 
-    def anew(self: turn.TurnRunner, *parts: Any) -> list[Delivery]:
+    def anew(self: finishing.Finishing, *parts: Any) -> list[Delivery]:
         return [
             replace(one, delivery_id=DeliveryId(f"{one.delivery_id}~{ids.fresh(self._now())}"))
             for one in made(self, *parts)
         ]
 
-    patch.setattr(turn.TurnRunner, "_deliveries", anew)
+    patch.setattr(finishing.Finishing, "_deliveries", anew)
 
 
 def _stop_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -239,14 +260,69 @@ def _unread_when_interrupted(patch: pytest.MonkeyPatch) -> None:
     """A message that a newer one overtakes before the model was shown it is dropped."""
     answer = turn.TurnRunner._answer
 
-    async def dropping(
-        self: turn.TurnRunner, batch: Any, session: Session, files: Any, standing: Any, meter: Any, switch: Any
-    ) -> Any:
-        if switch.reason is StopReason.INTERRUPTED and not session.entries_of(batch[0].turn_id):
+    async def dropping(self: turn.TurnRunner, answering: Answering) -> Any:
+        overtaken = answering.batch.interruption.reason is StopReason.INTERRUPTED
+        if overtaken and not answering.session.entries_of(answering.leader.turn_id):
             return endings.Ending(turns.Status.CANCELLED)
-        return await answer(self, batch, session, files, standing, meter, switch)
+        return await answer(self, answering)
 
     patch.setattr(turn.TurnRunner, "_answer", dropping)
+
+
+def _joined_and_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What joined a turn is dropped at its end."""
+
+    def dropping(self: Batch, turn_ids: Collection[TurnId]) -> None:
+        self._queue.take(turn_ids)
+
+    patch.setattr(Batch, "join", dropping)
+
+
+def _joined_twice(patch: pytest.MonkeyPatch) -> None:
+    """After a crash only the first user entry of a turn is looked at."""
+
+    def first(written: Sequence[MessageEntry]) -> tuple[TurnId, ...]:
+        return written[0].accepted if written else ()
+
+    patch.setattr(entries, "accepted", first)
+
+
+def _joined_unseen(patch: pytest.MonkeyPatch) -> None:
+    """What joined by a write whose end nobody saw is not looked for by the next try."""
+    accepted = entries.accepted
+
+    async def batch_of(self: turn.TurnRunner, leader: turns.Turn) -> tuple[TurnId, ...]:
+        async with self._brains.use(leader.agent_id) as brain:
+            session = await brain.open_session(leader.session_id, leader.opened_key, leader.accepted_at)
+            return accepted(messages_of(session, leader.turn_id))
+
+    def nothing(_: Sequence[MessageEntry]) -> tuple[TurnId, ...]:
+        return ()
+
+    patch.setattr(entries, "accepted", nothing)
+    patch.setattr(turn.TurnRunner, "batch_of", batch_of)
+
+
+def _joined_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
+    """A message counts as part of the turn before the transcript has it."""
+    following = joining.Joining.next
+
+    async def hasty(self: joining.Joining, entry_id: EntryId) -> MessageEntry | None:
+        entry = await following(self, entry_id)
+        if entry is not None:
+            self._answering.batch.join(entry.accepted)
+        return entry
+
+    patch.setattr(joining.Joining, "next", hasty)
+
+
+def _another_hand_joins(patch: pytest.MonkeyPatch) -> None:
+    """Whatever waits joins, wherever it came from."""
+
+    def whoever(one: turns.Turn, other: turns.Turn) -> bool:
+        return True
+
+    patch.setattr(lanes, "_same_hand", whoever)
 
 
 def _purge_done_before_it_is(patch: pytest.MonkeyPatch) -> None:
@@ -266,6 +342,34 @@ def _words_of_a_purge_kept(patch: pytest.MonkeyPatch) -> None:
     def nothing(*_: Any) -> None: ...
 
     patch.setattr(turns, "forget_words", nothing)
+
+
+def _called_before_it_is_written_down(patch: pytest.MonkeyPatch) -> None:
+    """The ledger learns of a call when it has ended."""
+
+    class Later:
+        """A database that takes no relaxed write."""
+
+        async def write(self, work: Any, *, relaxed: bool = False) -> None:
+            """Does nothing."""
+
+    begin = TurnMeter.begin
+
+    async def unwritten(self: TurnMeter, call: Any) -> None:
+        patch.setattr(self, "_database", Later())
+        await begin(self, call)
+
+    patch.setattr(TurnMeter, "begin", unwritten)
+
+
+def _call_without_an_end(patch: pytest.MonkeyPatch) -> None:
+    """What an earlier life began is left as it was found."""
+
+    def nothing(rows: Sequence[LedgerRow], written: Any) -> list[LedgerRow]:
+        del rows, written
+        return []
+
+    patch.setattr(settling, "left_over", nothing)
 
 
 MISTAKES: Mapping[str, Mistake] = {
@@ -288,6 +392,13 @@ MISTAKES: Mapping[str, Mistake] = {
     "stop forgotten": Mistake(_stop_forgotten, "stop", Blow.KILLED_AFTER),
     "purge done before it is": Mistake(_purge_done_before_it_is, "deleted", Blow.KILLED_AFTER),
     "words of a purge kept": Mistake(_words_of_a_purge_kept, "deleted", Blow.KILLED_AFTER),
+    "joined and forgotten": Mistake(_joined_and_forgotten, "steer", Blow.KILLED_AFTER),
+    "joined twice": Mistake(_joined_twice, "steer", Blow.KILLED_AFTER),
+    "joined unseen": Mistake(_joined_unseen, "steer", Blow.UNKNOWN, postgres=True),
+    "joined before it is written": Mistake(_joined_before_it_is_written, "steer", Blow.REFUSED),
+    "another hand joins": Mistake(_another_hand_joins, "steer", Blow.KILLED_AFTER),
+    "called before it is written down": Mistake(_called_before_it_is_written_down, "plain", Blow.KILLED_AFTER),
+    "call without an end": Mistake(_call_without_an_end, "plain", Blow.KILLED_AFTER),
     "unread when interrupted": Mistake(_unread_when_interrupted, "interrupt_early", Blow.KILLED_AFTER),
 }
 

@@ -46,12 +46,20 @@ Scene = Callable[["Play"], Awaitable[None]]
 
 
 class MarkTool:
-    """A tool that counts how often it was really called for each token the model thought up."""
+    """A tool that counts how often it was really called for each token the model thought up.
+
+    A guarded deed needs the person's yes.
+    """
 
     def __init__(self, name: str, *, effects: bool) -> None:
         self.spec = ToolSpec(name=name, description="Marks a token.", parameters={"type": "object"})
         self.effects = effects
         self.calls: Counter[str] = Counter()
+
+    def approval(self, arguments: dict[str, Any], context: ToolContext) -> str | None:
+        del context
+        token = str(arguments["token"])
+        return f"Mark {token}." if self.effects and "guarded" in token else None
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         token = str(arguments["token"])
@@ -184,7 +192,8 @@ class Play:
             if "deed" in words or "look" in words:
                 names = [name for name in ("deed", "look") if name in words]
                 calls = [ToolCallPart(f"call_{name}", name, {"token": f"{words}/{number}"}) for name in names]
-                return Step(text="Let me see.", calls=tuple(calls))
+                gate = self.curtain if "hold" in words else None
+                return Step(text="Let me see.", calls=tuple(calls), after=gate)
             # Both may be one batch: a gateway killed before it wrote the first has it wait for the second.
             if "endless" in words and "no, wait" not in words:
                 return Step(text=f"And so on (#{number})", after=asyncio.Event())

@@ -22,9 +22,11 @@ from rookery.messages.transcript import VERSION
 from rookery.sessions.jsonl import JsonlTranscripts
 from rookery.storage.sqlite import PRAGMAS, SqliteDatabase
 from rookery.storage.threads import WriterThreads
+from rookery.usage import ledger
 from tests.durability import apsw_driver
 from tests.durability.power import Disk, FilePower, Power, PowerVFS
 from tests.gateway.made import NOW, message, route
+from tests.usage.made import row_of
 
 AGENT = AgentId("alice")
 _names = itertools.count()
@@ -42,6 +44,8 @@ class _Acknowledged:
     accepted: list[str] = field(default_factory=list[str])
     ended: set[str] = field(default_factory=set[str])
     sent: set[str] = field(default_factory=set[str])
+    begun: dict[str, bool] = field(default_factory=dict[str, bool])
+    """Relaxed writes that returned, by turn; True once a synced one was acknowledged that began after it."""
 
 
 async def prepared() -> Files:
@@ -68,7 +72,8 @@ async def cut_under_the_database(
     disk = Disk(files)
     told = _Acknowledged()
     power = Power(chance.randint(1, operations))
-    await _work(_open(disk, power, syncs=syncs, pragmas=pragmas, chance=chance), told, chance)
+    relaxed = pragmas == PRAGMAS  # which sets what is to be missing right again
+    await _work(_open(disk, power, syncs=syncs, pragmas=pragmas, chance=chance), told, chance, relaxed=relaxed)
     survived = _open(Disk(disk.survivors(chance)), Power())
     try:
         wrong = await survived.write(partial(_look, told))
@@ -102,16 +107,21 @@ def _split(pragmas: str) -> list[str]:
     return [one.strip().removeprefix("PRAGMA ") for one in pragmas.split(";") if one.strip()]
 
 
-async def _work(database: SqliteDatabase, told: _Acknowledged, chance: random.Random) -> None:
+async def _work(
+    database: SqliteDatabase, told: _Acknowledged, chance: random.Random, *, relaxed: bool = True
+) -> None:
     """Accept, end and send a few turns, several at once so that they share commits, until the power goes."""
     for first in (0, 4, 8):
         await asyncio.gather(
-            *(_one(database, told, number) for number in range(first, first + chance.randint(1, 4)))
+            *(
+                _one(database, told, number, relaxed=relaxed)
+                for number in range(first, first + chance.randint(1, 4))
+            )
         )
     await database.close()
 
 
-async def _one(database: SqliteDatabase, told: _Acknowledged, number: int) -> None:
+async def _one(database: SqliteDatabase, told: _Acknowledged, number: int, *, relaxed: bool) -> None:
     turn_id = TurnId(f"t{number}")
     words = f"message {number} " * 40
     arrived = message(f"m{number}")
@@ -133,6 +143,9 @@ async def _one(database: SqliteDatabase, told: _Acknowledged, number: int) -> No
             now=NOW,
         )
 
+    def begin(connection: Connection) -> None:
+        ledger.put(connection, [row_of(turn_id)])
+
     def end(turn: turns.Turn, connection: Connection) -> bool:
         turns.finish(connection, [turn], Status.DONE, now=NOW)
         return deliveries.add(connection, _delivery(turn_id, words))
@@ -142,7 +155,12 @@ async def _one(database: SqliteDatabase, told: _Acknowledged, number: int) -> No
 
     try:
         turn = await database.write(accept, then=lambda turn: told.accepted.append(turn.turn_id))
+        if relaxed:
+            await database.write(begin, relaxed=True)
+            told.begun[turn_id] = False
         await database.write(partial(end, turn), then=lambda _: told.ended.add(turn_id))
+        if relaxed:
+            told.begun[turn_id] = True
         await database.write(sent, then=lambda _: told.sent.add(turn_id))
     except StorageUnavailable:
         return
@@ -173,7 +191,10 @@ def _look(told: _Acknowledged, connection: Connection) -> list[str]:
     marks = {row.turn_id for row in connection.execute(select(tables.seen))}
     outbox = {row.turn_id: row for row in connection.execute(select(tables.outbox))}
     kept = {row.delivery_id for row in connection.execute(select(tables.outbox_bodies))}
+    calls = set(connection.execute(select(ledger.ledger.c.turn_id)).scalars())
     wrong += [f"{one} was accepted and is lost" for one in told.accepted if one not in rows]
+    synced = {one for one, since in told.begun.items() if since}
+    wrong += [f"the call of {one} was synced and is lost" for one in synced - calls]
     ended = {one for one, row in rows.items() if row.finished_at is not None}
     sent = {one for one, row in outbox.items() if row.status == "sent"}
     wrong += [f"{one} had ended and has not" for one in told.ended - ended]

@@ -30,6 +30,9 @@ from rookery.gateway.home import Home
 from rookery.ids import UserId
 from rookery.storage.sqlite import SqliteDatabase
 
+PRICES = {"input": 1.2345, "output": 6.789, "cachedInput": 0.1, "cacheWrite": 2}
+"""What every model costs here."""
+
 START_SECONDS = 30.0
 """After this long a gateway that does not answer is taken to hang."""
 
@@ -85,7 +88,7 @@ class GatewayProcess:
             "gateway": {"host": "127.0.0.1", "port": self.port},
             "models": {
                 "default": f"local/{model}",
-                "providers": {"local": {"api": "openai", "baseUrl": endpoint}},
+                "providers": {"local": {"api": "openai", "baseUrl": endpoint, "prices": {model: PRICES}}},
             },
             "messages": {"queue": {"mode": queue, "debounceMs": debounce_ms}},
             "channels": {
@@ -177,6 +180,7 @@ class Remains:
     integrity: str
     turns: list[dict[str, Any]]
     outbox: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
     seen: set[tuple[str, str]]
     transcripts: dict[str, list[dict[str, Any]]]
     """Entries by session, the header left out, a line that was broken off too."""
@@ -194,6 +198,7 @@ class Remains:
                     integrity=connection.execute("PRAGMA integrity_check").fetchone()[0],
                     turns=_rows(connection, "SELECT * FROM turns ORDER BY seq"),
                     outbox=_rows(connection, "SELECT * FROM outbox ORDER BY seq"),
+                    calls=_rows(connection, "SELECT * FROM ledger ORDER BY started_at"),
                     seen={
                         (row["account"], row["message_id"])
                         for row in _rows(connection, "SELECT * FROM seen WHERE outcome = 'accepted'")

@@ -103,6 +103,55 @@ async def interrupt_early(play: Play) -> None:
     await play.says("alice", "three")
 
 
+async def steer(play: Play) -> None:
+    """Messages join a running turn, and not what came by another route, nor what stands behind that."""
+    play.house.rule(queue=QueueRules(mode=QueueMode.STEER, debounce=0))
+    await play.says("alice", "hold the look")
+    await play.model.asked(1)
+    await play.says("alice", "then do the deed")
+    await play.says("alice", "by mail", network=play.house.email)
+    play.curtain.set()
+    await play.model.asked(2)
+    await play.says("alice", "c")
+
+
+async def steer_once(play: Play) -> None:
+    """One message joins a running turn."""
+    play.house.rule(queue=QueueRules(mode=QueueMode.STEER, debounce=0))
+    await play.says("alice", "hold the look")
+    await play.model.asked(1)
+    await play.says("alice", "b")
+    play.curtain.set()
+
+
+async def steer_and_stop(play: Play) -> None:
+    """A turn is stopped after a message joined it, with what waits behind it."""
+    play.house.rule(queue=QueueRules(mode=QueueMode.STEER, debounce=0))
+    await play.says("alice", "hold the look")
+    await play.model.asked(1)
+    await play.says("alice", "an endless story")
+    play.curtain.set()
+    await play.model.asked(2)
+    await play.says("alice", "b")
+    await play.says("alice", "/stop")
+    await play.says("alice", "c")
+
+
+async def allowed(play: Play) -> None:
+    """A deed that needs a yes, the yes, and the next message."""
+    await play.says("alice", "a guarded deed")
+    await play.house.telegram.hears("alice", 1)
+    await play.says("alice", "thanks")
+    await play.says("alice", "/approve 1")
+
+
+async def denied(play: Play) -> None:
+    """A look, and a deed that the person does not allow."""
+    await play.says("alice", "look before the guarded deed")
+    await play.house.telegram.hears("alice", 1)
+    await play.says("alice", "/deny")
+
+
 async def deleted(play: Play) -> None:
     """A conversation is put in the bin, the next one begins in its place, and the first is purged."""
     await play.says("alice", "one")
@@ -159,10 +208,14 @@ SCENES: Mapping[str, Scene] = {
         pure,
         broken_tool,
         exploding_tool,
+        allowed,
+        denied,
         new,
         stop,
         interrupt,
         interrupt_early,
+        steer,
+        steer_and_stop,
         deleted,
         purged_while_answered,
         failed_model,

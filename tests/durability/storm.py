@@ -23,8 +23,10 @@ import msgspec
 from aiohttp import web
 
 from rookery.channels.webhook import signature
+from rookery.messages import Usage
 from tests.durability.process import Account, GatewayProcess, Remains
 from tests.support.fake_openai import FakeOpenAI
+from tests.usage.reading import look_at_the_ledger
 
 ACCOUNTS = (Account("one", "one-secret-of-sixteen"), Account("two", "two-secret-of-sixteen"))
 PEOPLE = 6
@@ -50,6 +52,11 @@ class Outcome:
     extra_sends: int = 0
     most_extra_sends_per_kill: int = 0
     starts: list[float] = field(default_factory=list[float])
+    calls: int = 0
+    """Rows of the ledger."""
+    calls_seen: int = 0
+    """What the models' endpoint saw of them."""
+    calls_guessed: int = 0
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list[str])
 
@@ -259,6 +266,7 @@ class Storm:
         self._look_at_turns(remains, result)
         self._look_at_transcripts(remains, result)
         self._look_at_sends(remains, result)
+        self._look_at_calls(remains, result)
 
     def _look_at_turns(self, remains: Remains, result: Outcome) -> None:
         rows = Counter((row["account"], row["message_id"]) for row in remains.turns if row["kind"] == "message")
@@ -314,6 +322,23 @@ class Storm:
             ]
             if mine != sorted(mine):
                 result.failures.append(f"out of order: what {sender.id} said was accepted otherwise")
+
+    def _look_at_calls(self, remains: Remains, result: Outcome) -> None:
+        """What the endpoint saw is in the ledger; what it counted too, as far as anybody heard it."""
+        result.calls, result.calls_seen = len(remains.calls), sum(self._fake.counts.values())
+        result.calls_guessed = sum(row["status"] == "estimated" for row in remains.calls)
+        lines = [line for lines in remains.transcripts.values() for line in lines]
+        result.failures += look_at_the_ledger(remains.calls, lines, asked=result.calls_seen)
+        counted = sum(self._fake.counted.values(), Usage())
+        settled = [row for row in remains.calls if row["status"] == "settled"]
+        for name, heard in (("input_tokens", counted.input_tokens), ("output_tokens", counted.output_tokens)):
+            told = sum(row[name] for row in settled)
+            if told > heard:
+                result.failures.append(f"{name}: {told} are settled, and the endpoint counted {heard}")
+        for row in settled:
+            cost = row["input_tokens"] * 1_234_500 + row["output_tokens"] * 6_789_000
+            if abs(row["nano_usd"] * 1000 - cost) > 500 or row["unpriced"]:
+                result.failures.append(f"{row['call_id']} costs {row['nano_usd']}, not {cost / 1000}")
 
     def _look_at_sends(self, remains: Remains, result: Outcome) -> None:
         copies = Counter(body["deliveryId"] for _, body in self._heard)

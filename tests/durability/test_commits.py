@@ -16,7 +16,7 @@ async def test_a_plain_turn_is_five_synced_writes() -> None:
 
     assert await play_once(SCENES["keyed"], lives) == []
 
-    assert lives.writes <= 5
+    assert lives.synced <= 5
 
 
 async def test_a_batch_costs_no_more_than_a_plain_turn(tmp_path: Path) -> None:
@@ -31,4 +31,4 @@ async def test_a_batch_costs_no_more_than_a_plain_turn(tmp_path: Path) -> None:
         play.curtain.set()
 
     assert await Play(tmp_path, lives).perform(three) == []
-    assert lives.writes <= 4 + 2 * 4
+    assert lives.synced <= 4 + 2 * 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.durability.lives import KILLS, Blow
-from tests.durability.scenes import SCENES
+from tests.durability.scenes import SCENES, steer_once
 from tests.durability.sweeps import sweep
 
 MAIN = ("plain", "effects")
@@ -28,6 +28,12 @@ async def test_one_blow_at_each_write_on_postgresql(scene: str, blow: Blow) -> N
     swept = await sweep(SCENES[scene], [blow], postgres=True)
     assert swept.wrong == []
     assert swept.blows > 4, "a scene without writes would prove nothing"
+
+
+async def test_what_joined_by_a_write_nobody_saw_the_end_of_has_joined() -> None:
+    """Only a served database can keep an entry and say that it did not; the next try finds it."""
+    swept = await sweep(steer_once, [Blow.UNKNOWN], postgres=True)
+    assert swept.wrong == []
 
 
 @pytest.mark.parametrize("gap", [1, 2])

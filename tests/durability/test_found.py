@@ -24,8 +24,8 @@ class Overheard:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return self._inner.dialect
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
-        return await self._inner.write(work, then=then)
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
+        return await self._inner.write(work, then=then, relaxed=relaxed)
 
     async def read(self, work: Work[T]) -> T:
         self._reads.append(work)

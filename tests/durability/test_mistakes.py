@@ -17,6 +17,6 @@ async def test_the_oracle_catches(name: str, monkeypatch: pytest.MonkeyPatch) ->
     mistake.make(monkeypatch)
     monkeypatch.setattr(play, "PATIENCE", 4.0)
 
-    swept = await sweep(SCENES[mistake.scene], [mistake.blow], until_wrong=True)
+    swept = await sweep(SCENES[mistake.scene], [mistake.blow], postgres=mistake.postgres, until_wrong=True)
 
     assert swept.wrong != []

@@ -81,12 +81,12 @@ class ShakyDatabase:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return self.database.dialect
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
         if self.failing_writes:
             self.failing_writes -= 1
             self.failed += 1
             raise StorageUnavailable("The disk is full.")
-        return await self.database.write(work, then=then)
+        return await self.database.write(work, then=then, relaxed=relaxed)
 
     async def read(self, work: Work[T]) -> T:
         if self.failing_reads:

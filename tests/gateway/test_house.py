@@ -137,7 +137,7 @@ REFUSED = {
     bound("bob", GROUP): r"bindings\[0\] binds 'bob', 'bob''s own agent, to a group",
     bound("bob", ""): r"bindings\[0\] binds 'bob', 'bob''s own agent, to a whole account",
     "session: { identityLinks: { Bob: ['telegram:7'] } }\n": r"identityLinks names 'Bob', which is also a user's",
-    "models: { default: anthropic/some }\n": r"models\.default is 'anthropic/some', but there is no such provider",
+    "models: { default: nobody/some }\n": r"models\.default names the provider 'nobody'",
 }
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.agents import Interrupted, Interruption
+from rookery.agents import Interrupted
 from rookery.config.words import QueueMode
 from rookery.errors import StorageUnavailable
+from rookery.gateway.batch import Batch
 from rookery.gateway.lanes import RETRY_AFTER, Lanes
 from rookery.gateway.rules import QueueRules
 from rookery.gateway.turns import Kind, Turn
@@ -49,13 +50,16 @@ class Bench:
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.gates: dict[str, asyncio.Event] = {}
         self.transcripts: dict[str, tuple[TurnId, ...]] = {}
-        self.lanes = Lanes(self.run, self.batch_of, lambda: self.rules, self.clock.now, self.log, self.clock.wait)
+        self.lanes = self.fresh_lanes()
 
-    async def run(self, batch: Sequence[Turn], interruption: Interruption) -> None:
-        ids = tuple(one.turn_id for one in batch)
-        session = batch[0].session_id
+    def fresh_lanes(self) -> Lanes:
+        return Lanes(self.run, self.batch_of, lambda: self.rules, self.clock.now, self.log, self.clock.wait)
+
+    async def run(self, batch: Batch) -> None:
+        ids, interruption = batch.turn_ids, batch.interruption
+        session = batch.leader.session_id
         assert not any(open_.session_id == session for open_ in self._running), "two turns of one session at once"
-        self._running.append(batch[0])
+        self._running.append(batch.leader)
         try:
             self.begun.append(ids)
             if self.failures[ids[0]]:
@@ -71,7 +75,7 @@ class Bench:
                         raise
             self.ended.append(ids)
         finally:
-            self._running.remove(batch[0])
+            self._running.remove(batch.leader)
 
     async def batch_of(self, first: Turn) -> Sequence[TurnId]:
         await asyncio.sleep(0)
@@ -281,6 +285,194 @@ async def test_typing_is_waited_for_until_it_stops() -> None:
     await bench.lanes.idle()
     assert bench.ended == [("t1",), ("t2", "t3")]
     await bench.lanes.close(0)
+
+
+# --- joining -------------------------------------------------------------------------------------------------
+
+
+class Steps(Bench):
+    """Over a runner whose turns take steps, as it is said for each leader, and are joined before each.
+
+    What becomes of a step: `joins`; `fails`, with nothing written; `unknown`, when what joined was written and
+    nobody saw it. `waits` is for the gate of the turn, before the next.
+    """
+
+    def __init__(self, mode: QueueMode = QueueMode.STEER, **rules: float) -> None:
+        super().__init__(mode, **rules)
+        self.steps: dict[str, list[str]] = defaultdict(list)
+
+    async def run(self, batch: Batch) -> None:
+        leader = batch.leader.turn_id
+        batch.join(self.transcripts.setdefault(leader, batch.turn_ids))
+        self.begun.append(batch.turn_ids)
+        try:
+            while self.steps[leader]:
+                step = self.steps[leader].pop(0)
+                if step == "waits":
+                    await batch.interruption.guard(self.gates[leader].wait())
+                    continue
+                await batch.interruption.guard(asyncio.sleep(0))
+                joining = tuple(one.turn_id for one in batch.joining())
+                if step != "fails":
+                    self.transcripts[leader] += joining
+                if step in ("fails", "unknown"):
+                    raise StorageUnavailable
+                batch.join(joining)
+            await batch.interruption.guard(asyncio.sleep(0))
+        except Interrupted:
+            self.cut.append((leader, batch.interruption.reason))
+            if batch.interruption.reason is None:
+                raise
+        self.ended.append(batch.turn_ids)
+
+
+async def test_what_comes_meanwhile_joins_the_running_turn() -> None:
+    """Before its next step, in order, as far as one hand wrote in a row; the rest is collected for the next."""
+    bench = Steps()
+    gate = bench.blocks("t1")
+    bench.steps["t1"] = ["waits", "joins"]
+    bench.lanes.add([turn(1)])
+    await bench.settle()
+    bench.lanes.add([turn(2), turn(3), turn(4, person="bob"), turn(5), turn(6, route=route(chat="g")), turn(7)])
+    gate.set()
+    await bench.lanes.idle()
+    assert bench.ended == [("t1", "t2", "t3"), ("t4",), ("t5",), ("t6",), ("t7",)]
+
+
+async def test_a_request_that_waits_for_its_answer_is_joined_by_nothing() -> None:
+    """Nor does it join; its turn is its own."""
+    bench = Steps()
+    gates = [bench.blocks("t1"), bench.blocks("t3")]
+    bench.steps |= {"t1": ["waits", "joins"], "t3": ["waits", "joins"]}
+    bench.lanes.add([turn(1, collectable=False)])
+    await bench.settle()
+    bench.lanes.add([turn(2)])
+    gates[0].set()
+    await bench.settle()
+    bench.lanes.add([turn(3), turn(4, collectable=False)])
+    await bench.settle()
+    gates[1].set()
+    await bench.lanes.idle()
+    assert bench.ended == [("t1",), ("t2",), ("t3",), ("t4",)]
+
+
+async def test_a_turn_answers_no_more_than_the_cap() -> None:
+    """What joined counts; what does not fit is the next batch."""
+    bench = Steps(cap=3)
+    gate = bench.blocks("t1")
+    bench.steps["t1"] = ["waits", "joins", "joins", "joins"]
+    bench.lanes.add([turn(1)])
+    await bench.settle()
+    bench.lanes.add(turn(seq) for seq in range(2, 9))
+    gate.set()
+    await bench.lanes.idle()
+    assert bench.ended == [("t1", "t2", "t3"), ("t4", "t5", "t6"), ("t7", "t8")]
+
+
+async def test_the_mode_is_asked_when_it_matters() -> None:
+    """Changed while a turn runs: what comes to its next step goes by the new rule."""
+    bench = Steps(QueueMode.FOLLOWUP)
+    gate = bench.blocks("t1")
+    bench.steps["t1"] = ["joins", "waits", "joins"]
+    bench.lanes.add([turn(1), turn(2)])
+    await bench.settle()
+    assert [one.turn_id for one in bench.lanes.answering(SessionId("s1"))] == ["t1"]
+    bench.rules = QueueRules(mode=QueueMode.STEER, debounce=0)
+    gate.set()
+    await bench.lanes.idle()
+    assert bench.ended == [("t1", "t2")]
+
+
+async def joined(bench: Steps, how: str) -> None:
+    """A second message joins the turn of the first, whose next step waits."""
+    gate = bench.blocks("t1")
+    bench.steps["t1"] = ["waits", how, "waits"]
+    bench.lanes.add([turn(1)])
+    await bench.settle()
+    bench.lanes.add([turn(2)])
+    bench.blocks("t1")
+    gate.set()
+    await bench.settle()
+
+
+@pytest.mark.parametrize("stopped", ["t1", "t2"])
+async def test_a_stop_ends_what_joined_with_the_turn_it_joined(stopped: str) -> None:
+    """Whichever of the two is named."""
+    bench = Steps()
+    await joined(bench, "joins")
+    assert [one.turn_id for one in bench.lanes.answering(SessionId("s1"))] == ["t1", "t2"]
+    bench.lanes.stop([TurnId(stopped)])
+    await bench.lanes.idle()
+    assert bench.ended == [("t1", "t2")]
+    assert bench.cut == [("t1", StopReason.STOPPED)]
+
+
+async def test_what_was_stopped_joins_nothing() -> None:
+    """A message that was stopped while it waited ends by itself, and the running turn goes on."""
+    bench = Steps()
+    gate = bench.blocks("t1")
+    bench.steps["t1"] = ["waits", "joins"]
+    bench.lanes.add([turn(1)])
+    await bench.settle()
+    bench.lanes.add([turn(2), turn(3)])
+    bench.lanes.stop([TurnId("t2")])
+    bench.steps["t2"] = ["joins"]
+    gate.set()
+    await bench.lanes.idle()
+    assert bench.ended == [("t1",), ("t2",), ("t3",)]
+
+
+async def test_what_is_stopped_while_it_joins_stops_the_turn() -> None:
+    """The word comes between the write and its being known; a stop is never lost."""
+    bench = Steps()
+    await joined(bench, "unknown")
+    assert [one.turn_id for one in bench.lanes.answering(SessionId("s1"))] == ["t1"]
+    bench.lanes.stop([TurnId("t2")])
+    await bench.clock.passes(RETRY_AFTER[0])
+    await bench.lanes.idle()
+    assert bench.ended == [("t1", "t2")]
+    assert bench.cut == [("t1", StopReason.STOPPED)]
+
+
+_steps = st.lists(st.sampled_from(["joins", "joins", "fails", "unknown"]), max_size=4)
+_messages = st.lists(st.tuples(st.sampled_from(["alice", "alice", "bob"]), _steps, st.integers(0, 4)), max_size=14)
+
+
+@settings(max_examples=150, deadline=None)
+@given(_messages, st.sampled_from([2, 5, 20]), st.sets(st.integers(0, 13), max_size=3))
+async def test_each_message_is_part_of_exactly_one_turn(
+    messages: list[tuple[str, list[str], int]], cap: int, crashes: set[int]
+) -> None:
+    """Whatever arrives when, fails, is written unseen, or is cut off by a crash: once, in order, with its own."""
+    bench = Steps(cap=cap)
+    turns: list[Turn] = []
+    for seq, (person, steps, moments) in enumerate(messages, 1):
+        bench.steps[f"t{seq}"] = steps
+        turns.append(turn(seq, person=person))
+        bench.lanes.add(turns[-1:])
+        for _ in range(moments):
+            await asyncio.sleep(0)
+        if bench.clock.waited_for:
+            await bench.clock.passes(bench.clock.waited_for[0])
+        if seq in crashes:
+            await bench.lanes.close(0)
+            bench.lanes = bench.fresh_lanes()
+            rest = [replace(one, recovered=True) for one in turns if one.turn_id not in bench.order]
+            await bench.lanes.refill(lambda rest=rest: _known(rest))
+    for _ in range(80):
+        await bench.settle()
+        if bench.clock.waited_for:
+            await bench.clock.passes(bench.clock.waited_for[0])
+    await bench.lanes.close(0)
+
+    people = {one.turn_id: one.principal for one in turns}
+    assert bench.order == [one.turn_id for one in turns]
+    assert all(len({people[one] for one in batch}) == 1 and len(batch) <= cap for batch in bench.ended)
+    assert {batch[0]: batch for batch in bench.ended} == bench.transcripts
+
+
+async def _known(turns: Sequence[Turn]) -> Sequence[Turn]:
+    return turns
 
 
 # --- what was found at the start -----------------------------------------------------------------------------

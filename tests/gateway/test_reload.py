@@ -20,8 +20,11 @@ from rookery.gateway.home import Home
 from rookery.gateway.house import House, open_house
 from rookery.gateway.log import open_log
 from rookery.gateway.reload import LOOK_EVERY, Reloader
+from rookery.ids import AgentId, SessionId
+from rookery.messages import MessageEntry, text_of
 from tests.gateway.made import ShakyDatabase, message
 from tests.support.clock import Clock
+from tests.support.fake_openai import FakeOpenAI
 
 WEBHOOK = """
 channels:
@@ -94,7 +97,7 @@ async def test_a_good_change_takes_effect_without_a_restart(place: Place) -> Non
         + "models: { limits: { maxConcurrent: 2 } }\n"
     )
     await place.looks()
-    assert place.house.gateway.settings.max_concurrent == 2
+    assert place.house.gateway.settings.capacity.total == 2
     accepted = await place.house.gateway.receive(message("2", sender="7", channel="webhook"))
     assert accepted.outcome is Outcome.ACCEPTED
 
@@ -107,7 +110,7 @@ async def test_a_file_that_does_not_load_keeps_the_old(place: Place) -> None:
         ("models: { default: 7 }\n", "models.default"),
         ("agents: { list: [ { id: helpdesk, sponsor: nobody } ] }\n", "'nobody'"),
         ("agents: { list: [ { id: alice, sponsor: alice } ] }\n", "'alice'"),
-        ("models: { default: anthropic/x }\n", "anthropic/x"),
+        ("models: { default: opnai/x }\n", "'opnai'"),
     ):
         place.write(text)
         await place.looks()
@@ -147,9 +150,9 @@ async def test_a_change_that_came_while_the_storage_was_away_is_taken_up_later(p
     shaky.failing_writes = 1
     place.write("models: { limits: { maxConcurrent: 2 } }\n")
     await place.looks()
-    assert gateway.settings.max_concurrent == 16
+    assert gateway.settings.capacity.total == 16
     await place.looks()
-    assert gateway.settings.max_concurrent == 2
+    assert gateway.settings.capacity.total == 2
 
 
 async def test_what_needs_a_restart_is_said(place: Place) -> None:
@@ -173,3 +176,126 @@ async def test_reload_by_hand_raises_what_is_wrong(place: Place) -> None:
     place.write("")
     with pytest.raises(StorageUnavailable):
         await place.reloader.reload()
+
+
+MODELS = """
+channels:
+  webhook: { accounts: { default: { secret: "a long random secret", dmPolicy: open } } }
+agents: { list: [ { id: helpdesk, sponsor: alice, model: local/MODEL } ] }
+bindings: [ { agentId: helpdesk, match: { channel: webhook } } ]
+models:
+  providers:
+    local: { api: openai, baseUrl: "URL" }
+"""
+
+HEARD = "word1 word2 "
+
+
+@dataclass
+class Served(Place):
+    """A running house whose one agent is answered by servers of models."""
+
+    environ: dict[str, str] = field(default_factory=dict[str, str])
+    written: int = 0
+
+    async def serves(self, url: str, model: str = "instant", more: str = "") -> None:
+        """Take up a file in which the agent's model is at this address."""
+        self.write(MODELS.replace("URL", url).replace("MODEL", model) + more)
+        await self.reloader.reload()
+
+    async def writes(self) -> None:
+        """Somebody writes to the agent."""
+        self.written += 1
+        made = message(str(self.written), sender="7", channel="webhook")
+        assert (await self.house.gateway.receive(made)).outcome is Outcome.ACCEPTED
+
+    async def heard(self) -> str:
+        """Wait until everything is answered, and read the last answer."""
+        await self.house.gateway.lanes.idle()
+        async with self.house.brains.use(AgentId("helpdesk")) as brain:
+            [summary] = await brain.sessions(10)
+            last = (await brain.session(SessionId(summary.session_id))).entries[-1]
+            assert isinstance(last, MessageEntry)
+            return text_of(last) or str(last.error_kind)
+
+
+@pytest.fixture
+async def served(place: Place) -> Served:
+    environ: dict[str, str] = {}
+    return Served(place.house, Reloader(place.house, place.reloader.config, environ), environ=environ)
+
+
+@pytest.fixture
+async def fakes() -> AsyncGenerator[tuple[FakeOpenAI, FakeOpenAI]]:
+    old, new = FakeOpenAI(), FakeOpenAI()
+    await old.start()
+    await new.start()
+    yield old, new
+    await old.stop()
+    await new.stop()
+
+
+async def test_a_call_under_way_ends_where_it_began(served: Served, fakes: tuple[FakeOpenAI, FakeOpenAI]) -> None:
+    """Its provider moves: it is heard to its end there, and the next message finds the new address."""
+    old, new = fakes
+    await served.serves(old.base_url, "paced:40x8")
+    await served.writes()
+    await old.until(lambda: old.counts["paced:40x8"] == 1)
+    await served.serves(new.base_url)
+    assert len((await served.heard()).split()) == 8
+    await served.writes()
+    assert await served.heard() == HEARD
+    assert (len(old.requests), len(new.requests), old.hung_up) == (1, 1, 0)
+
+
+async def test_fallbacks_take_effect_with_the_next_question(
+    served: Served, fakes: tuple[FakeOpenAI, FakeOpenAI]
+) -> None:
+    """Added, and taken away again."""
+    first, second = fakes
+    spare = f'    spare: {{ api: openai, baseUrl: "{second.base_url}" }}\n'
+    for fallbacks, heard in (("", "overloaded"), ("  fallbacks: [spare/instant]\n", HEARD), ("", "overloaded")):
+        await served.serves(first.base_url, "500", spare + fallbacks)
+        await served.writes()
+        assert await served.heard() == heard
+
+
+async def test_a_shared_key_is_changed_and_taken_away(
+    served: Served, fakes: tuple[FakeOpenAI, FakeOpenAI]
+) -> None:
+    """The next call goes with the new secret; without the key it is not made."""
+    fake, _ = fakes
+    house, other = (f"{name}: {{ provider: local, keyFrom: env:KEY }}" for name in ("house", "other"))
+    keys = f"  sharedKeys: {{ {house}, {other} }}\n"
+    served.environ["KEY"] = "sk-first"
+    await served.serves(fake.base_url, more=keys)
+    now = datetime.now(UTC)
+    await served.house.database.write(lambda c: users.grant_key(c, AgentId("helpdesk"), "house", now=now))
+    for secret in ("sk-first", "sk-second"):
+        served.environ["KEY"] = secret
+        await served.serves(fake.base_url, more=keys)
+        await served.writes()
+        assert await served.heard() == HEARD
+        assert fake.last.key == secret
+    await served.serves(fake.base_url, more=f"  sharedKeys: {{ {other} }}\n")
+    await served.writes()
+    assert await served.heard() == "no_key"
+    assert len(fake.requests) == 2
+    assert "sk-" not in served.log
+
+
+async def test_what_cools_goes_on_cooling_unless_it_changed(
+    served: Served, fakes: tuple[FakeOpenAI, FakeOpenAI]
+) -> None:
+    """A change of something else asks nobody too early; a changed provider is asked at once."""
+    fake, _ = fakes
+    await served.serves(fake.base_url, "429")
+    await served.writes()
+    assert await served.heard() == "rate_limited"
+    await served.serves(fake.base_url, more="  limits: { maxConcurrent: 3 }\n")
+    assert served.house.gateway.settings.capacity.total == 3
+    await served.writes()
+    assert await served.heard() == "rate_limited"
+    await served.serves(fake.base_url.replace("127.0.0.1", "localhost"))
+    await served.writes()
+    assert await served.heard() == HEARD

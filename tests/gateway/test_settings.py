@@ -10,6 +10,7 @@ import pytest
 from rookery.config import Config, load
 from rookery.config.words import DmPolicy, GroupPolicy, QueueMode
 from rookery.errors import ConfigError
+from rookery.gateway.capacity import Limits
 from rookery.gateway.house import account_settings
 from rookery.gateway.rules import AccountRules, QueueRules
 from rookery.gateway.settings import (
@@ -78,7 +79,7 @@ def test_the_example_of_the_reference_is_what_it_says(tmp_path: Path) -> None:
     settings = settings_from(example)
     rules = settings.rules
 
-    assert (settings.max_concurrent, settings.per_person) == (16, 3)
+    assert settings.capacity == Limits(total=16, per_person=3, per_key=None, background=4)
     assert (settings.run.max_steps, settings.run.timeout_seconds) == (25, 120)
     assert settings.run.tools == {"time", "sessions", "memory", "knowledge", "schedules"}
     assert rules.queue == QueueRules(QueueMode.COLLECT, 0.5, 20)
@@ -105,7 +106,7 @@ def test_an_empty_file_is_a_house_that_lets_nobody_in(tmp_path: Path) -> None:
         ("webchat", "default"): AccountRules(),
     }
     assert settings.rules.queue == QueueRules()
-    assert settings.max_concurrent == 16
+    assert settings.capacity == Limits()
     assert AccountRules().allow_from == frozenset()
 
 
@@ -115,6 +116,7 @@ def test_providers_are_opened_by_name_and_keyed_as_configured(tmp_path: Path) ->
     assert {name: provider.keyless for name, provider in providers.items()} == {
         "offline": True,
         "openai": False,
+        "anthropic": False,
         "local": True,
     }
     assert shared["house"].provider == "openai"
@@ -133,6 +135,8 @@ def test_a_model_that_cannot_be_asked_stops_the_start(tmp_path: Path) -> None:
     """Named where it stands, with the providers there are."""
     example = config(tmp_path, EXAMPLE.replace("default: offline/demo", "default: anthropic/some"))
     providers, _ = providers_from(example, LazyOutbound(), lambda: datetime.now(UTC))
+    check_models(example, providers)
+    del providers["anthropic"]
     with pytest.raises(ConfigError, match=r"models\.default is 'anthropic/some'.*local, offline, openai"):
         check_models(example, providers)
 
@@ -173,6 +177,19 @@ def test_the_first_word_on_sessions_wins(tmp_path: Path, binding: str, account: 
     assert chosen is scope if isinstance(scope, Scope) else not isinstance(chosen, Scope)
 
 
+def test_limits_of_a_key_a_provider_and_the_background_are_taken_over(tmp_path: Path) -> None:
+    """A provider has a limit of its own only where one is written."""
+    text = """
+models:
+  limits: { perKey: 2, background: 1 }
+  providers:
+    house: { api: openai, baseUrl: http://127.0.0.1:11434/v1, maxConcurrent: 1 }
+    cloud: { api: openai, baseUrl: http://127.0.0.1:11435/v1 }
+"""
+    capacity = settings_from(config(tmp_path, text)).capacity
+    assert capacity == Limits(per_key=2, background=1, per_provider={"house": 1})
+
+
 def test_scopes_links_and_limits_are_taken_over(tmp_path: Path) -> None:
     """What is written under session, and only while isolation is enabled its scope."""
     text = """
@@ -191,7 +208,7 @@ messages: { queue: { mode: interrupt, debounceMs: 0, cap: 1 } }
     assert on.rules.links.name_of("telegram", "any", "7") == "carol"
     assert on.rules.links.name_of("webhook", "default", "8") == "carol"
     assert on.rules.links.name_of("webhook", "other", "8") is None
-    assert (on.max_concurrent, on.per_person, on.run.timeout_seconds) == (2, 1, 9.5)
+    assert (on.capacity.total, on.capacity.per_person, on.run.timeout_seconds) == (2, 1, 9.5)
     assert on.rules.queue == QueueRules(QueueMode.INTERRUPT, 0, 1)
 
 

@@ -25,6 +25,7 @@ from rookery.policy import Action, AgentResource, Operator, Resource
 from rookery.sessions.brain import Brain
 from rookery.sessions.key import Api
 from rookery.storage.prepared import Prepared
+from rookery.usage import sums
 from rookery.users import credentials
 from rookery.users import tables as user_tables
 from rookery.web.entry import Entry
@@ -268,6 +269,17 @@ def shelf_shows_all() -> AbstractContextManager[object]:
         return {summary.session_id for summary in summaries}
 
     return patch.object(shelf, "_readable", all_of_them)
+
+
+def usage_without_user() -> AbstractContextManager[object]:
+    """The sums are not those of one person."""
+    summed = sums.summed
+
+    def of_all(connection: Connection, *said: Any, user_id: UserId | None, **more: Any) -> Any:
+        del user_id
+        return summed(connection, *said, user_id=None, **more)
+
+    return patch.object(sums, "summed", of_all)
 
 
 def credentials_end_by_id() -> AbstractContextManager[object]:

@@ -135,6 +135,8 @@ class Doors:
         self.names: dict[str, str] = {}
         """Canaries in the names of people, which an admin is shown."""
         self.admins: set[str] = set()
+        self.bills: list[tuple[str, list[Any]]] = []
+        """The rows of usage, by session, that people who are no admins were shown."""
         self.uploads: dict[str, str] = {}
         """Whose each file is, by its id."""
         self.visitors: dict[str, Visitor] = {}
@@ -201,6 +203,14 @@ class Doors:
                 turn = answer.json
                 written.status, written.reply = turn["status"], turn["reply"] or ""
                 written.session = turn["sessionId"]
+
+    async def read_their_bills(self) -> None:
+        """Everybody looks at what they pay for."""
+        for visitor in self.visitors.values():
+            for _, client in visitor.clients[:1]:
+                answer = await client.ask("GET", "/api/usage?by=session")
+                if answer.status == HTTPStatus.OK and visitor.person not in self.admins:
+                    self.bills.append((visitor.person, answer.json["items"]))
 
     async def _let_in(self, visitor: Visitor, kind: CredentialKind) -> None:
         canary = self._canary(visitor.person)

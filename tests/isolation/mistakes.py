@@ -19,8 +19,10 @@ from sqlalchemy import Connection, select
 from rookery import users
 from rookery.agents import prompt
 from rookery.channels.contract import Outcome
-from rookery.gateway import inbound, lanes, opening, places, rights, seen, tables
+from rookery.gateway import inbound, lanes, opening, places, rights, seen, tables, turn
+from rookery.gateway.answering import Answering
 from rookery.gateway.deliveries import Delivery
+from rookery.gateway.finishing import Finishing
 from rookery.gateway.log import Logger
 from rookery.gateway.outbox import Outbox
 from rookery.gateway.turn import TurnRunner
@@ -33,6 +35,7 @@ from rookery.sessions import Session, key
 from rookery.sessions.brain import Brain
 from rookery.sessions.brains import BrainPool
 from rookery.sessions.scope import Conversation, Scope
+from rookery.usage import Bill
 from rookery.users import User, people
 from rookery.users import tables as user_tables
 from tests.isolation import door_mistakes as at_doors
@@ -177,7 +180,8 @@ def _rights_not_asked_when_starting() -> AbstractContextManager[object]:
 
     def standing(runner: TurnRunner, turn: Turn, connection: Connection) -> object:
         agent = users.get_agent(connection, turn.agent_id)
-        return replace(stand(runner, turn, connection), decision=Decision(True, ""), agent=agent)
+        pays = agent.owner or agent.sponsor
+        return replace(stand(runner, turn, connection), decision=Decision(True, ""), agent=agent, pays=pays)
 
     return patch.object(TurnRunner, "_stand", standing)
 
@@ -206,14 +210,14 @@ def _link_may_be_called_like_a_user() -> AbstractContextManager[object]:
 
 
 def _words_are_logged() -> AbstractContextManager[object]:
-    log_end: Callable[..., None] = vars(TurnRunner)["_log_end"]
+    report: Callable[..., None] = vars(Finishing)["_report"]
 
-    def telling(runner: TurnRunner, batch: Sequence[Turn], *rest: Any) -> None:
-        log: Logger = vars(runner)["_log"]
-        log.info("turn.said", text=batch[0].body.text)
-        log_end(runner, batch, *rest)
+    def telling(finishing: Finishing, answering: Answering, *rest: Any) -> None:
+        log: Logger = vars(finishing)["_log"]
+        log.info("turn.said", text=answering.leader.body.text)
+        report(finishing, answering, *rest)
 
-    return patch.object(TurnRunner, "_log_end", telling)
+    return patch.object(Finishing, "_report", telling)
 
 
 def _seen_by_message_id_alone() -> AbstractContextManager[object]:
@@ -250,6 +254,21 @@ def _nothing_is_remembered() -> AbstractContextManager[object]:
         return history(session)[-1:]
 
     return patch.object(prompt, "history", last)
+
+
+def _usage_of_whoever_came_last() -> AbstractContextManager[object]:
+    """Who pays, in a global: that of the turn that began last."""
+    meter_of: Callable[..., Any] = vars(turn)["_bill"]
+    last: list[Bill] = []
+
+    def of_the_last(leader: Turn, standing: Any) -> Bill | None:
+        own: Bill | None = meter_of(leader, standing)
+        if own is None:
+            return None
+        last.append(own)
+        return replace(own, user_id=last[-2:][0].user_id)
+
+    return patch.object(turn, "_bill", of_the_last)
 
 
 MISTAKES = (
@@ -296,11 +315,13 @@ MISTAKES = (
     Mistake("callers are cached by the beginning of their secret", at_doors.callers_by_prefix, 1),
     Mistake("callers are cached for ever", at_doors.callers_for_ever, 1),
     Mistake("who asks, in a global", at_doors.caller_in_a_global),
-    Mistake("sessions of /v1 are named without the user", at_doors.v1_names_without_user, 2),
+    Mistake("sessions of /v1 are named without the user", at_doors.v1_names_without_user, 31),
     Mistake("instructions of /v1, in a global", at_doors.instructions_in_a_global),
     Mistake("entries are read from the brain used last", at_doors.entries_of_the_last_brain, 2),
     Mistake("every session is on everybody's list", at_doors.shelf_shows_all),
     Mistake("whoever knows its id ends a token", at_doors.credentials_end_by_id),
+    Mistake("usage is written down for whoever came last", _usage_of_whoever_came_last),
+    Mistake("everybody is shown everybody's usage", at_doors.usage_without_user),
     Mistake("everybody joins a batch", _everybody_joins_a_batch),
     Mistake("nothing is remembered", _nothing_is_remembered),
 )

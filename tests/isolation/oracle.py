@@ -175,6 +175,7 @@ class Oracle:
         for heard in self._world.heard:
             self._holds_only(heard.owners, heard.message.text, f"a reply by {heard.message.route}", owners)
         self._reads_rows(rows, turn_owners, owners)
+        self._reads_bills(rows)
         self._reads_sessions(rows, owners)
         self._reads_log(owners)
 
@@ -248,6 +249,33 @@ class Oracle:
                         self._holds_only(self._sender_of(row["id"]), text, what, owners)
                     case _:
                         self._holds_only((), text, what, owners)
+
+    def _reads_bills(self, rows: Mapping[str, list[Row]]) -> None:
+        """Each call is on the bill of whoever pays for the turn it was made for, and nobody else is told of it."""
+        turns = {row["turn_id"]: row for row in rows["turns"]}
+        called: set[str] = set()
+        for row in rows["ledger"]:
+            turn = turns[row["turn_id"]]
+            called.add(row["turn_id"])
+            for name in ("principal", "agent_id", "session_id"):
+                if row[name] != turn[name]:
+                    self.wrong.append(f"LEAK: a call for {turn[name]} is written down as {row[name]}'s")
+            if row["user_id"] != self._payer(turn["agent_id"]):
+                self.wrong.append(f"LEAK: {row['user_id']} pays for what {turn['agent_id']} answered")
+            if row["status"] == "projected" and turn["finished_at"] is not None:
+                self.wrong.append(f"a call of {row['turn_id']} has no end, and its turn has")
+        if len(rows["ledger"]) < len(self._world.requests):
+            self.wrong.append(f"{len(self._world.requests)} calls, and {len(rows['ledger'])} rows in the ledger")
+        agents = {row["session_id"]: row["agent_id"] for row in rows["turns"]}
+        for person, bill in self._world.doors.bills:
+            for one in bill:
+                if self._payer(agents[one["key"]]) != person:
+                    self.wrong.append(f"LEAK: {person} is shown what {agents[one['key']]} used")
+
+    def _payer(self, agent: str) -> str:
+        """Who pays for an agent: its owner, or whoever sponsors all that are nobody's own."""
+        own = agent not in self._cast.shared and not agent.startswith("space--")
+        return agent.partition("--")[0] if own else self._cast.sponsor
 
     def _reads_sessions(self, rows: Mapping[str, list[Row]], owners: Owners) -> None:
         """Each session has one owner, each brain those who talk to it, and a person's own brain that person."""

@@ -71,8 +71,9 @@ IN_SESSIONS = frozenset(
     }
 )
 KEEPING = frozenset({Action.CHANGE_AGENT, Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT})
-ON_AGENTS = TALKING | LOOKING | IN_SESSIONS | KEEPING
-AS_SOMEBODY = frozenset({Action.TALK, Action.HEAR, Action.CALL_TOOL, Action.ADD_ATTACHMENT})
+APPROVING = frozenset({Action.APPROVE})
+ON_AGENTS = TALKING | LOOKING | IN_SESSIONS | KEEPING | APPROVING
+AS_SOMEBODY = APPROVING | {Action.TALK, Action.HEAR, Action.CALL_TOOL, Action.ADD_ATTACHMENT}
 WHILE_OFF = ON_AGENTS - AS_SOMEBODY - {Action.NEW_SESSION, Action.READ_STATUS}
 """What can be asked for of an agent that is switched off: looking after it, and reading what was said."""
 
@@ -85,6 +86,7 @@ OWN_PERSON = frozenset(
         Action.CREATE_TOKEN,
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
+        Action.READ_USAGE,
     }
 )
 OTHERS_TO_AN_ADMIN = frozenset(
@@ -96,14 +98,15 @@ OTHERS_TO_AN_ADMIN = frozenset(
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
         Action.LINK_IDENTITY,
+        Action.READ_USAGE,
     }
 )
 ON_PEOPLE = OWN_PERSON | OTHERS_TO_AN_ADMIN
 ON_THE_HOUSE = frozenset(Action) - ON_AGENTS - ON_PEOPLE
 NOTHING: frozenset[Action] = frozenset()
 
-ON_OWN = TALKING | LOOKING | IN_SESSIONS | {Action.CHANGE_AGENT}
-ON_SHARED = TALKING | LOOKING
+ON_OWN = TALKING | LOOKING | APPROVING | IN_SESSIONS | {Action.CHANGE_AGENT}
+ON_SHARED = TALKING | LOOKING | APPROVING
 
 KNOWING = frozenset({Action.READ_AGENT, Action.LIST_SESSIONS})
 
@@ -165,6 +168,8 @@ def _granted(
         kind = "shared"
     if action not in GRANTS.get((actor, kind, where), NOTHING):
         return False
+    if action is Action.APPROVE and kind == "shared" and not own_turn:
+        return False  # not its keepers either: what somebody's turn does is theirs to allow
     keeper = actor.startswith("owner") or "admin" in actor or actor == "operator"
     # In a group, whose turn it is matters to all but its keepers.
     return not (action is Action.STOP_TURN and where == "group" and not own_turn and not keeper)

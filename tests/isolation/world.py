@@ -244,6 +244,7 @@ class World(WebHouse):
         await self.doors.look_in()
 
     async def close(self, grace: float = 0.05) -> None:
+        await self.doors.read_their_bills()
         self.doors.leave()
         await super().close(grace)
         await self._leave()

@@ -181,6 +181,8 @@ ROWS = (
     Row("channel.list", "house", ADMINS, _none, Action.READ_HOUSE),
     Row("channel.deadLetters", "house", ADMINS, _none, Action.READ_HOUSE),
     Row("channel.retry", "house", ADMINS, lambda t: {"deliveryId": t.dead_letter}, Action.RETRY_DELIVERY),
+    Row("usage.sum", "person", OWNER | ADMINS, lambda t: {"by": "user", "userId": t.whose}, Action.READ_USAGE),
+    Row("usage.sum", "house", ADMINS, _none, Action.READ_ALL_USAGE),
     Row("audit.list", "house", ADMINS, _none, Action.READ_LOG),
     Row("audit.verify", "house", ADMINS, _none, Action.READ_LOG),
     Row("check.audit", "house", ADMINS, _none, Action.READ_LOG),

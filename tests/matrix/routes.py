@@ -401,6 +401,54 @@ ROWS: tuple[Row, ...] = (
         action=Action.READ_TURN,
         by=("group_turn",),
     ),
+    # What a turn was allowed, which is its person's word and nobody else's; said again it changes nothing.
+    Row(
+        "POST /api/turns/{id}/approvals/{n}",
+        "own session",
+        OWNER,
+        lambda t: f"/api/turns/{t.turn}/approvals/{t.approval}",
+        lambda _: {"allow": True},
+        Action.APPROVE,
+        and_by=Action.READ_TURN,
+        by=("turn",),
+    ),
+    Row(
+        "POST /api/turns/{id}/approvals/{n}",
+        "shared session",
+        OWNER,
+        lambda t: f"/api/turns/{t.shared_turn}/approvals/{t.approval}",
+        lambda _: {"allow": True},
+        Action.APPROVE,
+        and_by=Action.READ_TURN,
+        by=("shared_turn",),
+    ),
+    Row(
+        "POST /api/turns/{id}/approvals/{n}",
+        "group session",
+        NOBODY,  # its keepers read it, and allow nothing in another's name
+        lambda t: f"/api/turns/{t.group_turn}/approvals/{t.approval}",
+        lambda _: {"allow": True},
+        told=dict.fromkeys(KEEPERS, 403),
+        by=("group_turn",),
+    ),
+    # What was used.
+    Row(
+        "GET /api/usage",
+        "oneself",
+        PEOPLE,
+        lambda _: "/api/usage?by=user",
+        sees=OWNER | ADMIN,
+        mark=lambda t: f'"key":"{t.whose}"',
+    ),
+    Row(
+        "GET /api/usage",
+        "person",
+        OWNER | ADMIN,
+        lambda t: f"/api/usage?by=session&user={t.whose}",
+        action=Action.READ_USAGE,
+        sees=OWNER | ADMIN,
+        mark=lambda t: t.session,
+    ),
     # Files.
     Row(
         "POST /api/attachments",

@@ -16,9 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 
 from rookery import users
+from rookery.agents import Verdict
 from rookery.channels.contract import Outcome
 from rookery.channels.terminal import typed
 from rookery.config import Config
@@ -87,6 +88,7 @@ class Things:
     space: str
     dead_letter: str
     spare_agent: str
+    approval: str
 
 
 class Scene(WebHouse):
@@ -107,7 +109,8 @@ class Scene(WebHouse):
         await super().open()
         self.gateway.hasher = Hasher(Cost(memory=64, passes=1))
         shared = {name: SharedKey("test", Key("sk-not-used")) for name in (SHARED_KEY, GRANTED_KEY)}
-        self.gateway.providers.replace({"test": Provider("test", lambda: self.model, keyless=True)}, shared, MODEL)
+        scripted = Provider("test", lambda: self.model, keyless=True)
+        await self.gateway.providers.replace({"test": scripted}, shared, MODEL)
 
     async def moves_in(self) -> None:
         """Let everybody be there, with what they show."""
@@ -171,6 +174,7 @@ class Scene(WebHouse):
             space=await self._space(),
             dead_letter=await self._dead_letter(in_group["turn_id"]),
             spare_agent=await self._spare_agent(),
+            approval=await self._approval(whose, turn, shared, in_group["turn_id"]),
         )
 
     async def says(self, person: str, text: str, wish: Wish = NO_WISH) -> str:
@@ -210,6 +214,33 @@ class Scene(WebHouse):
             if path.is_file() and path.suffix not in (".db", ".db-wal", ".db-shm"):
                 kept[str(path)] = path.read_bytes()
         return kept
+
+    async def _approval(self, whose: str, *turns: str) -> str:
+        """Let each of these turns have had a call of a tool that was allowed; the number it was allowed by."""
+        self._said += 1
+        table, number, now = gateway_tables.approvals, self._said, self.clock.now()
+        rows = {row["turn_id"]: row for row in self.rows("turns")}
+        values = [
+            {
+                "turn_id": turn,
+                "n": number,
+                "agent_id": rows[turn]["agent_id"],
+                "principal": rows[turn]["principal"],
+                "entry_id": f"{turn}.1",
+                "place": number,
+                "tool": "time",
+                "fingerprint": "-",
+                "state": Verdict.ALLOWED.value,
+                "asked_at": now,
+                "expires_at": now,
+                "answered_by": rows[turn]["principal"],
+                "answered_at": now,
+            }
+            for turn in turns
+        ]
+        assert rows[turns[0]]["principal"] == principal(Member(UserId(whose)))
+        await self.database.write(lambda connection: connection.execute(insert(table), values))
+        return str(number)
 
     async def _spare_agent(self) -> str:
         """A shared agent nobody has talked to."""
@@ -303,9 +334,11 @@ class _Counted:
     def dialect(self) -> Literal["sqlite", "postgresql"]:
         return self._database.dialect
 
-    async def write(self, work: Callable[[Connection], T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(
+        self, work: Callable[[Connection], T], *, then: Callable[[T], None] | None = None, relaxed: bool = False
+    ) -> T:
         self._work["writes"] += 1
-        return await self._database.write(work, then=then)
+        return await self._database.write(work, then=then, relaxed=relaxed)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         self._work["reads"] += 1

@@ -56,6 +56,9 @@ COMMANDS: dict[Name, dict[Place, str | None]] = {
     Name.STATUS: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
     Name.NEW: EVERYWHERE | {MEMBER: NOT_IN_A_GROUP, GUEST_IN_GROUP: NOT_IN_A_GROUP},
     Name.STOP: EVERYWHERE,
+    Name.APPROVE: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
+    Name.DENY: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
+    Name.USAGE: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
 }
 ACTIONS = {
     Name.HELP: Action.READ_STATUS,
@@ -63,6 +66,9 @@ ACTIONS = {
     Name.STATUS: Action.READ_STATUS,
     Name.NEW: Action.NEW_SESSION,
     Name.STOP: Action.STOP_TURN,
+    Name.APPROVE: Action.APPROVE,
+    Name.DENY: Action.APPROVE,
+    Name.USAGE: Action.READ_STATUS,
 }
 TOOLS: dict[str, dict[Place, bool]] = {"time": dict.fromkeys(PLACES, True)}
 """Who has which tool called for them. Who may not talk to an agent has none."""

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from rookery.models.anthropic import AnthropicModel
 from rookery.models.openai import OpenAIModel
 from rookery.outbound.client import Outbound
 from tests.models.prompts import NOON
+from tests.support.fake_anthropic import FakeAnthropic
 from tests.support.fake_openai import FakeOpenAI
 
 
@@ -21,6 +23,14 @@ async def fake() -> AsyncGenerator[FakeOpenAI, None]:
 
 
 @pytest.fixture
+async def claude() -> AsyncGenerator[FakeAnthropic, None]:
+    claude = FakeAnthropic()
+    await claude.start()
+    yield claude
+    await claude.stop()
+
+
+@pytest.fixture
 async def outbound() -> AsyncGenerator[Outbound, None]:
     outbound = Outbound()
     yield outbound
@@ -30,3 +40,8 @@ async def outbound() -> AsyncGenerator[Outbound, None]:
 @pytest.fixture
 async def openai(fake: FakeOpenAI, outbound: Outbound) -> OpenAIModel:
     return OpenAIModel(outbound, fake.base_url, name="house", now=lambda: NOON)
+
+
+@pytest.fixture
+async def anthropic(claude: FakeAnthropic, outbound: Outbound) -> AnthropicModel:
+    return AnthropicModel(outbound, claude.base_url, name="house", now=lambda: NOON)

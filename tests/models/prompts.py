@@ -15,17 +15,17 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TIME_TOOL = ToolSpec("time", "The current time.", {"type": "object", "properties": {"zone": {"type": "string"}}})
 
 
-def user(*content: str | Part, sender: SenderNote | None = None) -> PromptMessage:
+def user(*content: str | Part, sender: SenderNote | None = None, **fields: Any) -> PromptMessage:
     """What a person said."""
-    return _message(Role.USER, content, sender=sender)
+    return _message(Role.USER, content, sender=sender, **fields)
 
 
-def assistant(*content: str | Part) -> PromptMessage:
+def assistant(*content: str | Part, **fields: Any) -> PromptMessage:
     """What the model said."""
     stop_reason = (
         StopReason.TOOL_CALLS if any(isinstance(part, ToolCallPart) for part in content) else StopReason.STOP
     )
-    return _message(Role.ASSISTANT, content, stop_reason=stop_reason)
+    return _message(Role.ASSISTANT, content, stop_reason=stop_reason, **fields)
 
 
 def result(call_id: str, text: str, *, name: str = "time", **fields: Any) -> PromptMessage:

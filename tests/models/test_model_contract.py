@@ -11,21 +11,33 @@ import pytest
 
 from rookery.messages import StopReason, TextPart, ThinkingPart, ToolCallPart
 from rookery.models import Model, ModelEvent, ModelReply, TextDelta, ThinkingDelta, ToolCallDelta
+from rookery.models.anthropic import AnthropicModel
 from rookery.models.demo import DemoModel
 from rookery.models.openai import OpenAIModel
 from rookery.models.scripted import EchoModel, ScriptedModel, Step
 from rookery.outbound.client import Outbound
 from tests.models.prompts import NOON, TIME_TOOL, ask, heard, user
+from tests.support.fake_anthropic import FakeAnthropic
 from tests.support.fake_openai import FakeOpenAI
 
 STEP = Step(thinking="Well, well.", text="A reply of words.")
 CALL = ToolCallPart("call_1", "time", {"zone": "UTC"})
+
+
+def _claude(http: Outbound, url: str) -> Model:
+    return AnthropicModel(http, url, name="fake", now=lambda: NOON)
+
 
 MODELS: dict[str, Callable[[Outbound, str], Model]] = {
     "stream:20": lambda http, url: OpenAIModel(http, url, name="fake", now=lambda: NOON),
     "split": lambda http, url: OpenAIModel(http, url, name="fake", now=lambda: NOON),
     "plain-json": lambda http, url: OpenAIModel(http, url, name="fake", now=lambda: NOON),
     "tool:time": lambda http, url: OpenAIModel(http, url, name="fake", now=lambda: NOON),
+    "claude/stream:20": _claude,
+    "claude/split": _claude,
+    "claude/plain-json": _claude,
+    "claude/think": _claude,
+    "claude/tools:timex3": _claude,
     "demo": lambda _, __: DemoModel(),
     "echo": lambda _, __: EchoModel(),
     "scripted": lambda _, __: ScriptedModel(repeat(STEP)),
@@ -36,11 +48,12 @@ Named = tuple[str, Model]
 
 @pytest.fixture(params=MODELS)
 async def named(
-    request: pytest.FixtureRequest, fake: FakeOpenAI, outbound: Outbound
+    request: pytest.FixtureRequest, fake: FakeOpenAI, claude: FakeAnthropic, outbound: Outbound
 ) -> AsyncGenerator[Named, None]:
     """Each model with the name it is asked by."""
-    model = MODELS[request.param](outbound, fake.base_url)
-    yield request.param, model
+    server, _, name = request.param.rpartition("/")
+    model = MODELS[request.param](outbound, claude.base_url if server else fake.base_url)
+    yield name, model
     await model.close()
 
 
@@ -105,7 +118,7 @@ async def test_many_may_ask_at_once(named: Named) -> None:
     alone = await events_of(named)
     together = await asyncio.gather(*[events_of(named) for _ in range(8)])
 
-    assert all(events[-1] == alone[-1] for events in together)
+    assert {_said(events) for events in together} == {_said(alone)}
 
 
 async def test_a_model_can_be_closed_twice(named: Named) -> None:
@@ -113,3 +126,10 @@ async def test_a_model_can_be_closed_twice(named: Named) -> None:
     _, model = named
     await model.close()
     await model.close()
+
+
+def _said(events: list[ModelEvent]) -> tuple[object, ...]:
+    """What a reply is, whatever its prompt was read from."""
+    reply = events[-1]
+    assert isinstance(reply, ModelReply)
+    return str(reply.content), reply.stop_reason, reply.usage.input_tokens, reply.usage.output_tokens

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from rookery.errors import ModelError, ModelErrorKind
-from rookery.messages import StopReason, ToolCallPart
+from rookery.messages import StopReason, ToolCallPart, Usage
 from rookery.models import ModelReply, TextDelta
 from rookery.models.openai import OpenAIModel
 from rookery.outbound.client import Outbound
@@ -196,3 +196,18 @@ async def test_a_reply_may_be_empty(openai: OpenAIModel, fake: FakeOpenAI) -> No
 
     assert isinstance(reply, ModelReply)
     assert reply.content == ()
+
+
+async def test_the_endpoint_counts_by_key_what_it_tells(openai: OpenAIModel, fake: FakeOpenAI) -> None:
+    """Also the words of an answer that nobody heard to its end."""
+    told = Usage()
+    for behaviour in ("instant:3", "stream:2", "echo", "tool:time"):
+        told += (await reply_of(openai, ask(behaviour, key=with_key("sk-a")))).usage
+    assert fake.counted == {"sk-a": told}
+
+    async with aclosing(openai.stream(ask("slow", key=with_key("sk-b")))) as events:
+        first = asyncio.ensure_future(anext(events))
+        await fake.until(lambda: fake.counts["slow"] == 1)
+        fake.tick()
+        await first
+    assert fake.counted["sk-b"] == Usage(10, 1)

@@ -115,6 +115,38 @@ def said(**fields: object) -> bytes:
         (422, said(detail=[{"loc": ["body"], "msg": "field required", "input": "a secret"}]), Kind.BAD_REQUEST),
         (413, b"too large", Kind.CONTEXT_TOO_LONG),
         (408, b"", Kind.TIMED_OUT),
+        (504, b"", Kind.TIMED_OUT),
+        # OpenRouter
+        (
+            403,
+            said(error={"message": "Your input was flagged", "code": 403, "metadata": {"reasons": ["violence"]}}),
+            Kind.CONTENT_REFUSED,
+        ),
+        (400, said(error={"message": "x/y is not a valid model ID", "code": 400}), Kind.UNKNOWN_MODEL),
+        # DeepSeek
+        (400, said(error={"message": "Model Not Exist", "type": "invalid_request_error"}), Kind.UNKNOWN_MODEL),
+        # Mistral
+        (400, said(object="error", message="Invalid model: x", type="invalid_model"), Kind.UNKNOWN_MODEL),
+        # xAI
+        (
+            429,
+            said(
+                code="exhausted", error="Your team has used all available credits or reached its spending limit."
+            ),
+            Kind.NO_CREDIT,
+        ),
+        # Hugging Face
+        (
+            422,
+            said(error="`inputs` tokens + `max_new_tokens` must be <= 4096", error_type="validation"),
+            Kind.CONTEXT_TOO_LONG,
+        ),
+        # Groq: one request is more than a minute allows
+        (
+            413,
+            said(error={"message": "Request too large", "type": "tokens", "code": "rate_limit_exceeded"}),
+            Kind.RATE_LIMITED,
+        ),
         (503, b"<html>busy</html>", Kind.OVERLOADED),
         (418, b"\xff\x00", Kind.BAD_REQUEST),
         (400, b'{"error":{"message":7,"code":[],"type":{}},"detail":null}', Kind.BAD_REQUEST),
@@ -163,6 +195,24 @@ async def test_an_error_inside_the_stream_has_its_kind(
         ({}, "Please try again in 6m0s.", 360.0),
         ({}, "Please retry after 12 seconds", 12.0),
         ({}, "Too fast.", None),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, "", 360.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m2.5s"}, "", 62.5),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20ms"}, "", 0.02),
+        ({"x-ratelimit-remaining-requests": "3", "x-ratelimit-reset-requests": "20ms"}, "", None),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1772366430000"}, "", 30.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1772366430"}, "", 30.0),
+        (
+            {
+                "anthropic-ratelimit-requests-remaining": "0",
+                "anthropic-ratelimit-requests-reset": "2026-03-01T12:00:05Z",
+                "anthropic-ratelimit-input-tokens-remaining": "0",
+                "anthropic-ratelimit-input-tokens-reset": "2026-03-01T12:00:40Z",
+                "anthropic-ratelimit-output-tokens-remaining": "900",
+                "anthropic-ratelimit-output-tokens-reset": "2026-03-01T12:05:00Z",
+            },
+            "",
+            40.0,
+        ),
     ],
 )
 async def test_how_long_to_wait_is_read_where_it_stands(

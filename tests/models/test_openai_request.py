@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rookery.config.words import ReplayThinking
 from rookery.messages import SenderNote, TextPart, ThinkingPart, ToolCallPart
 from rookery.messages.transcript import ImagePart
 from rookery.models import ModelRequest
-from rookery.models.openai_request import FORM, encode_body, encode_entry
+from rookery.models.openai_request import FORM, OpenAIForm, encode_entry
+from rookery.models.server import ServerOptions
 from tests.models.prompts import TIME_TOOL, ask, assistant, result, user
+
+encode_body = OpenAIForm("house", "http://127.0.0.1:11434/v1").encode
 
 ALICE = SenderNote(channel="telegram", account="default", id="12345", name="Alice")
 
@@ -209,6 +213,52 @@ def test_an_error_of_a_tool_is_called_one() -> None:
 def test_thoughts_stay_here() -> None:
     """This format does not take them back, and another provider has no business with them."""
     assert b"secret thought" not in encode_body(ask("m", assistant(ThinkingPart("secret thought"), "hi")))[0]
+
+
+@pytest.mark.parametrize(
+    ("replay", "thought"),
+    [
+        (ReplayThinking.NEVER, [None, None]),
+        (ReplayThinking.TURN, [None, "second"]),
+        (ReplayThinking.ALWAYS, ["first", "second"]),
+    ],
+)
+def test_thoughts_go_back_where_the_server_wants_them(replay: ReplayThinking, thought: list[str | None]) -> None:
+    """In the field they came in; those of another provider never."""
+    call = ToolCallPart("a", "time", {})
+    history = (
+        user("one", turn_id="t1"),
+        assistant(ThinkingPart("first"), "so", turn_id="t1", provider="house"),
+        assistant(ThinkingPart("strange"), "so", turn_id="t1", provider="other"),
+        user("two", turn_id="t2"),
+        assistant(ThinkingPart("second"), call, turn_id="t2", provider="house"),
+        result("a", "noon", turn_id="t2"),
+    )
+    form = OpenAIForm("house", "http://127.0.0.1/v1", ServerOptions(replay_thinking=replay))
+    messages = msgspec.json.decode(form.encode(ask("m", *history))[0], type=dict[str, Any])["messages"]
+
+    said = [message.get("reasoning_content") for message in messages if message["role"] == "assistant"]
+    assert said == [thought[0], None, thought[1]]
+    assert messages[-2]["tool_calls"][0]["id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("url", "field"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://house.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("http://127.0.0.1:11434/v1", "max_tokens"),
+        ("https://api.mistral.ai/v1", "max_tokens"),
+        ("http://[::1/v1", "max_tokens"),
+    ],
+)
+def test_a_limit_is_called_what_the_server_calls_it(url: str, field: str) -> None:
+    """OpenAI refuses the old name for its newer models, and most others know no other."""
+    form = OpenAIForm("house", url, ServerOptions(max_output_tokens=7, extra_body={"reasoning_effort": "low"}))
+    body = msgspec.json.decode(form.encode(ask("m"))[0], type=dict[str, Any])
+
+    assert (body[field], body["reasoning_effort"]) == (7, "low")
+    assert {"max_tokens", "max_completion_tokens"} & body.keys() == {field}
 
 
 @given(texts, texts, texts)

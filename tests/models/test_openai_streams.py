@@ -12,7 +12,8 @@ from rookery.errors import ModelError, ModelErrorKind
 from rookery.messages import StopReason, TextPart, ThinkingPart, ToolCallPart
 from rookery.models import INVALID_ARGUMENTS, ModelEvent, ModelReply, TextDelta, ThinkingDelta, ToolCallDelta
 from rookery.models.errors import Private
-from rookery.models.openai_reply import REPLY_LIMIT, ReplyInParts
+from rookery.models.openai_reply import OpenAIReply
+from rookery.models.reply_parts import REPLY_LIMIT
 from tests.models.recorded import ALL, LLAMACPP, ODD, OPENAI_TEXT, OPENAI_TOOLS, Recorded
 from tests.support.fake_openai import DONE, event
 
@@ -21,7 +22,7 @@ recorded = pytest.mark.parametrize("server", ALL, ids=lambda server: server.name
 
 def read(*pieces: bytes, prompt: bytes = b"p" * 40) -> tuple[list[ModelEvent], ModelReply]:
     """Feed the pieces to a fresh reply and give what came out."""
-    reply = ReplyInParts("house", private=Private(None, prompt), turn_mark="1")
+    reply = OpenAIReply("house", private=Private(None, prompt), turn_mark="1")
     events = [event for piece in pieces for event in reply.feed(piece)]
     events += reply.feed_end()
     return events, reply.whole()

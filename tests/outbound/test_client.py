@@ -122,3 +122,31 @@ async def test_an_answer_that_was_left_but_never_ends_is_closed_with_the_rest(fa
     assert fake.hung_up == 0
     await outbound.close()
     await fake.until(lambda: fake.hung_up == 1)
+
+
+async def test_a_server_that_hangs_up_behind_each_answer_can_be_asked_again_at_once(outbound: Outbound) -> None:
+    """llama.cpp says that it keeps the connection and closes it; who asks again is not the one to suffer for it.
+
+    A run that called a quick tool asks again within a millisecond, and met the closed connection almost every
+    second time.
+    """
+    answered = 0
+
+    async def answer_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answered
+        await reader.readuntil(b"\r\n\r\n{}")
+        answered += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nKeep-Alive: timeout=5\r\n")
+        writer.write(b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer_and_hang_up, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        for _ in range(20):
+            async with outbound.operator("POST", url, headers={}, body=b"{}", total_seconds=10) as answer:
+                assert await answer.read_whole() == b"ok"
+
+    assert answered == 20

@@ -221,3 +221,23 @@ def test_folding_in_parts_is_folding_at_once(kinds: list[int], data: st.DataObje
     whole = fold(begin(header()), entries)
     assert fold(fold(begin(header()), entries[:cut]), entries[cut:]) == whole
     assert whole.entry_count == len(entries)
+
+
+def test_what_was_used_before_costs_were_kept_has_no_known_cost(tmp_path: Path):
+    """A session in which nothing was used cost nothing all the same; so does the index that is made anew."""
+    path = tmp_path / "agent.db"
+    old = AgentDb(path, MIGRATIONS[:1])
+    row = "('s{0}', 'k', '[]', 'active', 0, 0, 1, {0}, 0, 10)"
+    columns = "session_id, session_key, tags, status, created_at, updated_at, entry_count, input_tokens"
+    old.transaction(
+        lambda connection: connection.exec_driver_sql(
+            f"INSERT INTO sessions ({columns}, output_tokens, indexed_bytes) "
+            f"VALUES {row.format(0)}, {row.format(7)}"
+        )
+    )
+    old.close()
+
+    db = AgentDb(path)
+    found = db.transaction(lambda connection: connection.execute(select(indexed)).all())
+    db.close()
+    assert {row.session_id: row.cost_nano_usd for row in found} == {"s0": 0, "s7": None}

@@ -272,7 +272,84 @@ async def test_upsert_overwrites_what_it_names(database: Database) -> None:
     assert await database.write(work) == [("one", 3), ("two", 2)]
 
 
+async def test_a_relaxed_write_is_a_write(database: Database) -> None:
+    """It is read afterwards, its errors are its caller's, and whoever is told is told in order with the others."""
+    told: list[str] = []
+    writes = [
+        database.write(say(f"w{number:02}"), then=told.append, relaxed=bool(number % 3)) for number in range(20)
+    ]
+    await asyncio.gather(*writes)
+
+    assert told == [f"w{number:02}" for number in range(20)]
+    assert await database.read(said) == told
+    with pytest.raises(IntegrityError):
+        await database.write(say("w00"), relaxed=True)
+
+
 # --- SQLite --------------------------------------------------------------------------------------------------
+
+
+async def test_sqlite_waits_for_the_disk_unless_all_of_a_batch_is_relaxed(tmp_path: Path) -> None:
+    """One unit of work that is to last makes the commit it shares a synced one; the next is decided anew."""
+    database = SqliteDatabase(tmp_path / "some.db")
+    entered, gate = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        del connection
+        entered.set()
+        gate.wait(10)
+
+    def level(connection: Connection) -> int:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    assert await database.write(level, relaxed=True) == 1
+    assert await database.write(level) == 2
+    held = asyncio.create_task(database.write(hold, relaxed=True))
+    await asyncio.to_thread(entered.wait)
+    shared = [asyncio.create_task(database.write(level, relaxed=relaxed)) for relaxed in (True, False, True)]
+    await asyncio.sleep(0)
+    gate.set()
+    await held
+    assert await asyncio.gather(*shared) == [2, 2, 2]
+    assert await database.write(level, relaxed=True) == 1
+    await database.close()
+
+
+async def test_a_batch_that_fails_is_run_again_as_each_of_it_wants(tmp_path: Path) -> None:
+    """What is to last is synced also when it shared a commit with a mistake; the rest waits for no disk."""
+    database = SqliteDatabase(tmp_path / "some.db")
+    entered, gate = threading.Event(), threading.Event()
+    levels: dict[str, int] = {}
+
+    def hold(connection: Connection) -> None:
+        del connection
+        entered.set()
+        gate.wait(10)
+
+    def note(name: str) -> Callable[[Connection], None]:
+        def work(connection: Connection) -> None:
+            levels[name] = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+        return work
+
+    def broken(connection: Connection) -> None:
+        del connection
+        raise Conflict("A mistake.")
+
+    held = asyncio.create_task(database.write(hold))
+    await asyncio.to_thread(entered.wait)
+    both = asyncio.gather(
+        database.write(note("relaxed"), relaxed=True),
+        database.write(broken),
+        database.write(note("synced")),
+        return_exceptions=True,
+    )
+    await asyncio.sleep(0)
+    gate.set()
+    await held
+    await both
+    assert levels == {"relaxed": 1, "synced": 2}
+    await database.close()
 
 
 async def test_sqlite_syncs_every_commit_to_a_write_ahead_log(tmp_path: Path) -> None:
@@ -434,6 +511,16 @@ async def test_a_transaction_that_lost_a_race_is_run_again(served: PostgresDatab
     await served.write(work)
     assert runs == 3
     assert await served.read(said) == ["one"]
+
+
+async def test_postgresql_does_not_wait_for_a_relaxed_commit_alone(served: PostgresDatabase) -> None:
+    """What is said of one transaction holds for no other on the same connection."""
+
+    def level(connection: Connection) -> str:
+        return connection.execute(text("SHOW synchronous_commit")).scalar_one()
+
+    assert await served.write(level, relaxed=True) == "off"
+    assert [await served.write(level) for _ in range(6)] == ["on"] * 6
 
 
 async def test_a_server_that_hangs_up_is_unavailable_and_passes(served: PostgresDatabase) -> None:

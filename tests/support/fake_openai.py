@@ -36,6 +36,8 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from rookery.messages import Usage
+
 SSE = "text/event-stream; charset=utf-8"
 JSON = "application/json"
 DONE = b"data: [DONE]\n\n"
@@ -46,6 +48,9 @@ _encode = msgspec.json.encode
 class FakeOpenAI:
     """The endpoint and what it saw."""
 
+    speaks: type[Connection]
+    """What speaks to one client."""
+
     def __init__(self, *, keep: int = 1000) -> None:
         """`keep`: how many of the last requests `requests` holds."""
         self.counts: Counter[str] = Counter()
@@ -53,6 +58,8 @@ class FakeOpenAI:
         self.requests: deque[Recorded] = deque(maxlen=keep)
         self.connections = 0
         """Connections that were ever opened."""
+        self.counted: dict[str, Usage] = {}
+        """What was counted, by the key that was sent, also for answers that nobody heard to their end."""
         self.hung_up = 0
         """Answers that were under way, or owed, when the client closed the connection."""
         self.open: set[Connection] = set()
@@ -72,7 +79,7 @@ class FakeOpenAI:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self), host, port, backlog=1024
+            lambda: self.speaks(self), host, port, backlog=1024
         )
 
     async def stop(self) -> None:
@@ -83,6 +90,10 @@ class FakeOpenAI:
             connection.hang_up()
         await self.until(lambda: not self.open)
         await self._server.wait_closed()
+
+    def count(self, request: Recorded, usage: Usage) -> None:
+        """Put this on the bill of whoever asked."""
+        self.counted[request.key] = self.counted.get(request.key, Usage()) + usage
 
     def serve(self, model: str, canned: Canned) -> None:
         """Answer requests for this model with these bytes."""
@@ -130,6 +141,12 @@ class Recorded:
         return msgspec.json.decode(self.body, type=dict[str, Any])
 
     @property
+    def key(self) -> str:
+        """The key that came with it, empty without one."""
+        headers = self.headers
+        return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+
+    @property
     def headers(self) -> dict[str, str]:
         """Header names in lower case."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]
@@ -141,7 +158,7 @@ class Canned:
     """An answer given byte for byte; `parts` are written one by one, the loop turning between them.
 
     `end`: `clean` ends the body, `cut` closes the connection before its end, `stay` leaves it open
-    until `FakeOpenAI.finish`.
+    until `FakeOpenAI.finish`. `usage` is what is counted for it.
     """
 
     parts: tuple[bytes, ...] = ()
@@ -149,6 +166,7 @@ class Canned:
     content_type: str = SSE
     headers: dict[str, str] = field(default_factory=dict[str, str])
     end: Literal["clean", "cut", "stay"] = "clean"
+    usage: Usage | None = None
 
 
 class _Asked(msgspec.Struct):
@@ -164,6 +182,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: FakeOpenAI) -> None:
         self._server = server
+        self._request: Recorded | None = None
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._owing = False
@@ -203,7 +222,8 @@ class Connection(asyncio.Protocol):
 
     def tick(self) -> None:
         if self._slow:
-            self._write(_chunk(_words(1)))
+            self._count(0, 1)
+            self._write(chunk(self._word()))
 
     def finish(self) -> None:
         if self._owing:
@@ -214,37 +234,54 @@ class Connection(asyncio.Protocol):
         server.requests.append(request)
         if not request.path.endswith("/chat/completions"):
             body = _MODELS if request.path.endswith("/models") else b"404 page not found"
-            self._write(_whole(200 if body is _MODELS else 404, JSON, body))
+            self._write(whole(200 if body is _MODELS else 404, JSON, body))
             return
         asked = _decode_asked(request.body)
         server.counts[asked.model] += 1
         self._owing = True
+        self._request = request
         self._behave(asked, request)
         server.happened()
+
+    def _word(self) -> bytes:
+        """One more word of a stream without an end."""
+        return _words(1)
+
+    def _count(self, asked: int, answered: int) -> None:
+        assert self._request is not None, "what is counted was asked for"
+        self._server.count(self._request, Usage(asked, answered))
 
     def _behave(self, asked: _Asked, request: Recorded) -> None:
         name, _, parameter = asked.model.partition(":")
         canned = self._server.canned(asked.model)
         if canned is not None:
+            self._server.count(request, canned.usage or Usage())
             self._serve(canned)
         elif name == "instant":
             count = int(parameter or 2)
+            self._count(_ASKED, count)
             self._done(_instant_stream(count) if asked.stream else _instant_whole(count))
         elif name == "stream":
-            self._pump([_head(200, SSE), *map(_chunk, _events(_count(int(parameter or 2)))), _END])
+            self._count(_ASKED, int(parameter or 2))
+            self._pump([head(200, SSE), *map(chunk, _events(_count(int(parameter or 2)))), _END])
         elif name == "paced":
             rate, _, count = parameter.partition("x")
+            self._count(_ASKED, int(count))
             self._pace(1 / int(rate), int(count))
         elif name == "echo":
             text = "\n".join(str(message.get("content") or "") for message in request.json["messages"])
-            self._done(_streamed(_events([text])) if asked.stream else _whole(200, JSON, _completion(text)))
+            self._count(_ASKED, 1)
+            self._done(_streamed(_events([text])) if asked.stream else whole(200, JSON, _completion(text)))
         elif name == "split":
+            self._count(_ASKED, 3)
             self._pump(bytes([byte]) for byte in _streamed(_events(_count(3))))
         elif name == "slow":
             self._slow = True
-            self._write(_head(200, SSE))
+            self._count(_ASKED, 0)
+            self._write(head(200, SSE))
         elif name == "tool":
             last = request.json["messages"][-1]
+            self._count(_ASKED, 1)
             reply = _events([f"{parameter} said: {last['content']}"])
             self._done(_streamed(reply if last["role"] == "tool" else _tool_call(parameter)))
         elif name == "hang":
@@ -252,16 +289,19 @@ class Connection(asyncio.Protocol):
         elif name == "close-at-once":
             self.hang_up()
         elif name == "break-mid-stream":
+            self._count(_ASKED, 2)
             self._serve(Canned((_words(2),), end="cut"))
         elif name.isdigit():
-            self._done(_whole(int(name), JSON, _encode(_ERRORS.get(int(name), _ERRORS[500])), _RETRY_AFTER))
+            self._done(whole(int(name), JSON, _encode(_ERRORS.get(int(name), _ERRORS[500])), _RETRY_AFTER))
         else:
             status, content_type, body = _FIXED.get(name, _UNKNOWN)
-            self._done(_whole(status, content_type, body))
+            if name in _ANSWERED:
+                self._count(_ASKED, _ANSWERED[name])
+            self._done(whole(status, content_type, body))
 
     def _serve(self, canned: Canned) -> None:
         extra = "".join(f"{name}: {value}\r\n" for name, value in canned.headers.items()).encode()
-        written = [_head(canned.status, canned.content_type, extra), *map(_chunk, canned.parts)]
+        written = [head(canned.status, canned.content_type, extra), *map(chunk, canned.parts)]
         self._pump([*written, _END] if canned.end == "clean" else written, canned.end)
 
     def _pump(self, pieces: Iterable[bytes], end: Literal["clean", "cut", "stay"] = "clean") -> None:
@@ -284,14 +324,14 @@ class Connection(asyncio.Protocol):
         """Say a word each `pause` seconds: the nanosecond at which it is said, by the clock that does not jump."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._write(_head(200, SSE))
+        self._write(head(200, SSE))
 
         def say(number: int) -> None:
             if number == count:
-                self._done(b"".join(map(_chunk, _events([]))) + _END)
+                self._done(b"".join(map(chunk, _events([]))) + _END)
                 return
             end = "\n\n" if number % 20 == 19 else " "
-            self._write(_chunk(b"".join(list(_events([f"{time.monotonic_ns()}{end}"]))[:1])))
+            self._write(chunk(b"".join(list(_events([f"{time.monotonic_ns()}{end}"]))[:1])))
             loop.call_at(began + (number + 1) * pause, say, number + 1)
 
         say(0)
@@ -305,6 +345,9 @@ class Connection(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
             self._transport.write(data)
+
+
+FakeOpenAI.speaks = Connection
 
 
 def event(**fields: Any) -> bytes:
@@ -350,7 +393,7 @@ def _count(words: int) -> Iterator[str]:
 
 
 def _usage(words: int) -> dict[str, int]:
-    return {"prompt_tokens": 10, "completion_tokens": words, "total_tokens": 10 + words}
+    return {"prompt_tokens": _ASKED, "completion_tokens": words, "total_tokens": _ASKED + words}
 
 
 @lru_cache(maxsize=64)
@@ -360,24 +403,24 @@ def _instant_stream(count: int) -> bytes:
 
 @lru_cache(maxsize=64)
 def _instant_whole(count: int) -> bytes:
-    return _whole(200, JSON, _completion("".join(_count(count))))
+    return whole(200, JSON, _completion("".join(_count(count))))
 
 
 def _streamed(events: Iterable[bytes]) -> bytes:
-    return _head(200, SSE) + b"".join(map(_chunk, events)) + _END
+    return head(200, SSE) + b"".join(map(chunk, events)) + _END
 
 
-def _head(status: int, content_type: str, extra: bytes = b"") -> bytes:
+def head(status: int, content_type: str, extra: bytes = b"") -> bytes:
     line = f"HTTP/1.1 {status} Fake\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n"
     return line.encode() + extra + b"\r\n"
 
 
-def _whole(status: int, content_type: str, body: bytes, extra: bytes = b"") -> bytes:
+def whole(status: int, content_type: str, body: bytes, extra: bytes = b"") -> bytes:
     line = f"HTTP/1.1 {status} Fake\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
     return line.encode() + extra + b"\r\n" + body
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -387,6 +430,12 @@ def _content_length(head: bytes) -> int:
             return int(line[15:])
     return 0
 
+
+_ASKED = 10
+"""The tokens of every prompt, as this endpoint counts them."""
+
+_ANSWERED = {"error-in-stream": 2, "end-mid-stream": 2, "no-usage": 2, "no-done": 2, "plain-json": 1}
+"""The tokens of the answers that are always the same."""
 
 _END = b"0\r\n\r\n"
 _RETRY_AFTER = b"Retry-After: 7\r\n"

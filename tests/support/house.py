@@ -29,12 +29,12 @@ from rookery.config.words import DmPolicy
 from rookery.gateway import schema
 from rookery.gateway.attachments import Web
 from rookery.gateway.bind import Binding, Bindings
+from rookery.gateway.equipment import RunLimits
 from rookery.gateway.gateway import Gateway, Settings
 from rookery.gateway.inbound import NO_WISH, Wish
 from rookery.gateway.log import Logger, open_log
 from rookery.gateway.providers import Provider, Providers
 from rookery.gateway.rules import AccountRules, QueueRules, Rules
-from rookery.gateway.turn import RunLimits
 from rookery.ids import AgentId, UserId
 from rookery.messages import Chat, ChatKind, InboundMessage, MessageEntry
 from rookery.models import Model

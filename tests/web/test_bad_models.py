@@ -9,7 +9,6 @@ from tests.support.fake_openai import Canned
 from tests.web.conftest import Site, check_sound
 
 WORDS = {
-    "429": "The model takes no more questions at the moment. Please write again in 7 seconds.",
     "401": "The model does not accept the key I was given. Please tell who runs this gateway.",
     "402": "The account that pays for the model has no credit left. Please tell who runs this gateway.",
     "403": "The model does not accept the key I was given. Please tell who runs this gateway.",
@@ -49,6 +48,19 @@ async def test_every_trouble_is_told_to_who_asked_and_the_next_message_works(sit
     assert len(entries) == 4 * len(WORDS)
     assert [one.stop_reason for one in entries[1::4]] == [StopReason.ERROR] * len(WORDS)
     assert site.house.gateway.lanes.running == site.house.gateway.lanes.waiting == 0
+
+
+async def test_a_rate_limit_is_passed_on_until_it_is_over(site: Site) -> None:
+    """Whoever asks in the seconds that the endpoint named is told how many are left; it is not asked again."""
+    await site.uses("alice", "429")
+    words = "The model takes no more questions at the moment. Please write again in {} seconds."
+    await site.says("alice", "hello?")
+    assert await site.heard("alice", 1) == [words.format(7)]
+    for person, count in (("alice", 2), ("bob", 1)):
+        await site.says(person, "hello?")
+        assert (await site.heard(person, count))[-1] in {words.format(left) for left in (7, 6, 5, 4)}
+    assert len(site.fake.requests) == 1
+    check_sound(await site.entries("alice"))
 
 
 async def test_what_was_said_before_it_broke_off_is_kept(site: Site) -> None:

@@ -1,145 +1,164 @@
 """One question: the endpoints that may answer it are asked in order, until one begins to speak.
 
-Each call is written down before it is made, and holds a slot only while it runs. Once something was heard, no
-other endpoint is asked: what a person has read is not taken back.
+Once something was heard, no other endpoint is asked: what a person has read is not taken back. No endpoint is
+asked twice, and one that cools is passed over as long as there is another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
-from rookery import ids
+from rookery.agents.calling import Answer, Calling, Capacity, Question
 from rookery.agents.endpoint import Endpoint
+from rookery.agents.failover import Failure, most_helpful, worth_another
 from rookery.errors import ModelError, ModelErrorKind
-from rookery.ids import EntryId
-from rookery.messages import Usage
-from rookery.models import ModelEvent, ModelReply, ModelRequest, PromptMessage, TextDelta, ToolSpec
-from rookery.models.words import estimated
-from rookery.usage import Call, CallEnd, Meter, Purpose
+from rookery.models import ModelEvent
+from rookery.models.cooldown import Cooldowns, Cooling
+from rookery.usage import Meter
+
+SHORT_WAIT = 60.0
+"""Up to so many seconds a provider's own hint is passed on, instead of asking it too early."""
+
+Report = Callable[[Endpoint, ModelError, bool], None]
+"""Tells the operator why an endpoint did not answer; the error's words hold no key and no prompt.
+
+The last says whether it was asked; otherwise it was passed over, because it cools or cannot be asked at all.
+"""
+
+Renew = Callable[[], Awaitable[Sequence[Endpoint]]]
+"""Looks again who may answer, at least one endpoint: what was revoked or changed meanwhile holds."""
 
 
-class Capacity(Protocol):
-    """Who may call a model now. A slot is held for a model call, never for a turn."""
-
-    def slot(self, provider: str, key_name: str | None) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn at the model; fairness is the giver's business."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, whoever answers. `entry_id` is the entry that the answer will become."""
-
-    entry_id: EntryId
-    instructions: str
-    history: Sequence[PromptMessage]
-    tools: Sequence[ToolSpec]
-    timeout_seconds: float
-    images: Callable[[], Awaitable[Mapping[str, bytes]]]
-    purpose: Purpose = Purpose.CHAT
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Who answered, what, and what it used and costs."""
-
-    endpoint: Endpoint
-    reply: ModelReply
-    usage: Usage
-
-
-@dataclass(slots=True)
 class Asking:
     """Asks one question after another for one run.
 
-    `ready` is awaited before anything that was heard is passed on. `report` is told of every call that failed.
+    The first question goes to `endpoints`; for each further one they are looked up anew, where `renew` is given.
     """
 
-    capacity: Capacity
-    meter: Meter
-    ready: Callable[[], Awaitable[None]]
-    emit: Callable[[ModelEvent], None]
-    report: Callable[[Endpoint, ModelError], None]
-    now: Callable[[], datetime]
-    heard: list[str] = field(default_factory=list[str])
-    """The words of the answer that is being heard."""
-    last: Endpoint | None = None
-    """Who was asked last."""
+    def __init__(
+        self,
+        capacity: Capacity,
+        meter: Meter,
+        ready: Callable[[], Awaitable[None]],
+        emit: Callable[[ModelEvent], None],
+        report: Report,
+        now: Callable[[], datetime],
+        endpoints: Sequence[Endpoint],
+        renew: Renew | None = None,
+        cooldowns: Cooldowns | None = None,
+    ) -> None:
+        """`ready` is awaited before anything that was heard is passed on. `report` is told of every failure."""
+        self._cooldowns = Cooldowns() if cooldowns is None else cooldowns
+        self._calling = Calling(capacity, meter, ready, emit, now, self._cooldowns)
+        self._report = report
+        self._now = now
+        self._endpoints = endpoints
+        self._renew = renew
+        self._asked_before = False
+        self.last = endpoints[0]
+        """Who answered last, or whose failure the person is told."""
 
-    async def ask(self, question: Question, endpoints: Sequence[Endpoint]) -> Answer:
-        """Ask, and return the whole answer. Raises `ModelError` of the last endpoint that was tried."""
-        self.heard.clear()
-        for left in range(len(endpoints) - 1, -1, -1):
-            endpoint = self.last = endpoints[-1 - left]
-            try:
-                if endpoint.problem is not None:
-                    raise endpoint.problem
-                return await self._call(question, endpoint)
-            except ModelError as error:
-                self.report(endpoint, error)
-                if not left or self.heard or error.kind not in WORTH_ANOTHER:
-                    raise
-        raise AssertionError("a run has at least one endpoint")
+    @property
+    def heard(self) -> list[str]:
+        """The words of the answer that is being heard."""
+        return self._calling.heard
 
-    async def _call(self, question: Question, endpoint: Endpoint) -> Answer:
-        request = ModelRequest(
-            model=endpoint.model_name,
-            instructions=question.instructions,
-            history=question.history,
-            tools=question.tools,
-            key=endpoint.key,
-            timeout_seconds=min(question.timeout_seconds, endpoint.timeout_seconds or question.timeout_seconds),
-            cache_salt=endpoint.cache_salt,
-            images=await question.images() if endpoint.vision else {},
-        )
-        asked = self.now()
-        async with self.capacity.slot(endpoint.provider, endpoint.key_name):
-            begun = self.now()
-            projected = estimated(request, ())
-            call = Call(
-                ids.fresh(begun),
-                question.entry_id,
-                question.purpose,
-                endpoint.provider,
-                endpoint.model_name,
-                endpoint.key_name,
-                projected,
-                (begun - asked).total_seconds(),
-            )
-            await self.meter.begin(call)
-            return await self._hear(call, request, endpoint, begun)
+    async def ask(self, question: Question) -> Answer:
+        """Ask, and return the whole answer.
 
-    async def _hear(self, call: Call, request: ModelRequest, endpoint: Endpoint, begun: datetime) -> Answer:
-        first: float | None = None
-        error: str | None = "cancelled"
-        usage = call.projected
+        Raises the `ModelError` that helps the person most; where something is in `heard`, that of the answer that
+        broke off. Raises `StorageUnavailable` when a call could not be written down.
+        """
+        self._calling.begin(question)
+        if self._asked_before and self._renew is not None:
+            self._endpoints = await self._renew()
+        self._asked_before = True
+        round_ = _Round(question, tuple(self._endpoints))
+        for number, endpoint in enumerate(round_.endpoints):
+            if (answer := await self._try(round_, number, endpoint)) is not None:
+                return answer
+            if self._calling.left <= 0:
+                break
+        else:
+            number = round_.worth_a_probe(self._now())
+            if number is not None:
+                answer = await self._try(round_, number, round_.endpoints[number], probe=True)
+                if answer is not None:
+                    return answer
+        self.last, error = most_helpful([round_.failures[number] for number in sorted(round_.failures)])
+        raise error
+
+    async def _try(self, round_: _Round, number: int, endpoint: Endpoint, *, probe: bool = False) -> Answer | None:
+        """Ask one of them; None when it gave no answer and another one may. Raises what ends the question."""
+
+        async def look_again(known: Endpoint) -> Endpoint:
+            return self._checked(await self._as_it_is_now(known), probe=probe)
+
+        others = any(self._usable(other) for other in round_.endpoints[number + 1 :])
         try:
-            async with aclosing(endpoint.model.stream(request)) as stream:
-                async for event in stream:
-                    if first is None:
-                        first = (self.now() - begun).total_seconds()
-                    if isinstance(event, TextDelta):
-                        self.heard.append(event.text)
-                    await self.ready()
-                    self.emit(event)
-                    if isinstance(event, ModelReply):
-                        error, usage = None, event.usage
-                        reply = event
-                        break
-                else:
-                    raise AssertionError("a model's stream ends with its reply or an error")
-        except ModelError as failure:
-            error = failure.kind.value
-            raise
-        finally:
-            ended = (self.now() - begun).total_seconds()
-            priced = self.meter.end(CallEnd(call.call_id, usage, error, first, ended))
-        return Answer(endpoint, reply, priced)
+            endpoint = self._checked(endpoint, probe=probe)
+            self.last = endpoint
+            return await self._calling.call(round_.question, endpoint, look_again, others=others)
+        except _PassedOver as over:
+            self._report(endpoint, over.error, False)
+            round_.failures[number] = endpoint, over.error
+            if over.cooling is not None:
+                round_.resting[number] = over.cooling
+        except ModelError as error:
+            self._report(endpoint, error, True)
+            if self._calling.begun or not worth_another(error):
+                raise
+            round_.failures[number] = endpoint, error
+        return None
+
+    def _checked(self, endpoint: Endpoint, *, probe: bool) -> Endpoint:
+        """The endpoint, when it may be asked now. Raises `_PassedOver`."""
+        if endpoint.problem is not None:
+            raise _PassedOver(endpoint.problem)
+        now = self._now()
+        cooling = None if probe else self._cooldowns.cooling(endpoint, now)
+        if cooling is not None:
+            raise _PassedOver(cooling.error(now), cooling)
+        return endpoint
+
+    def _usable(self, endpoint: Endpoint) -> bool:
+        return endpoint.problem is None and self._cooldowns.cooling(endpoint, self._now()) is None
+
+    async def _as_it_is_now(self, endpoint: Endpoint) -> Endpoint:
+        if self._renew is None:
+            return endpoint
+        for known in await self._renew():
+            if (known.name, known.key_name) == (endpoint.name, endpoint.key_name):
+                return known
+        gone = f"{endpoint.name} was taken away while its call waited."
+        raise _PassedOver(ModelError(ModelErrorKind.NO_KEY, gone))
 
 
-WORTH_ANOTHER = frozenset(ModelErrorKind) - {ModelErrorKind.CONTEXT_TOO_LONG, ModelErrorKind.CONTENT_REFUSED}
-"""The errors after which another endpoint may answer."""
+@dataclass(slots=True)
+class _Round:
+    """One question on its way through the endpoints; what is known of each, by its number."""
+
+    question: Question
+    endpoints: Sequence[Endpoint]
+    failures: dict[int, Failure] = field(default_factory=dict[int, Failure])
+    resting: dict[int, Cooling] = field(default_factory=dict[int, Cooling])
+
+    def worth_a_probe(self, now: datetime) -> int | None:
+        """Which endpoint to ask although it cools, when no other is left; None where it is better to wait."""
+        if not self.resting:
+            return None
+        number = min(self.resting, key=lambda number: self.resting[number].until)
+        soonest = self.resting[number]
+        told = soonest.hinted and soonest.kind is ModelErrorKind.RATE_LIMITED and soonest.left(now) <= SHORT_WAIT
+        return None if told else number
+
+
+class _PassedOver(Exception):
+    """An endpoint is not asked, and why; `cooling` when it is for now."""
+
+    def __init__(self, error: ModelError, cooling: Cooling | None = None) -> None:
+        super().__init__(error.detail)
+        self.error = error
+        self.cooling = cooling

@@ -13,18 +13,20 @@ class Endpoint:
     """One place where an agent's question may be answered.
 
     `model_name` is the provider's own name for the model. `key_name` is what the key is called in configuration
-    and listings. `problem` is set when it cannot be asked at all, for instance without a key. `timeout_seconds`
-    bounds one call, None leaves that to the run. `vision`: whether it is shown pictures. `cache_salt` keeps
-    people apart in the prefix cache of a shared engine.
+    and listings. `problem` is set when it cannot be asked at all, for instance without a key; only then may
+    `model` be None. `timeout_seconds` bounds one call, `first_token_seconds` the wait for the beginning of its
+    answer; None leaves either to the run. `vision`: whether it is shown pictures. `cache_salt` keeps people apart
+    in the prefix cache of a shared engine.
     """
 
     provider: str
-    model: Model
+    model: Model | None
     model_name: str
     key: Key | None = None
     key_name: str | None = None
     problem: ModelError | None = None
     timeout_seconds: float | None = None
+    first_token_seconds: float | None = None
     vision: bool = False
     cache_salt: str | None = None
 

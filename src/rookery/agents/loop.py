@@ -4,7 +4,8 @@ The one exception is the user entry, which may still be on its way to the disk w
 accepted is kept already, and nothing is told or written before the entry is there.
 
 A run can begin anywhere: it reads from the transcript's tail what is done. After a crash the last model
-request is asked again, and a call whose end nobody saw is shown to the model as "outcome unknown".
+request is asked again, calls without effects are made again, and a call with effects whose end nobody saw is
+shown to the model as "outcome unknown".
 """
 
 from __future__ import annotations
@@ -13,18 +14,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from rookery.agents import prompt, words
-from rookery.agents.ask import Asking, Capacity, Question
+from rookery.agents.approvals import Approvals, NobodyToAsk, Verdict, Wish
+from rookery.agents.ask import Asking, Renew, Report
+from rookery.agents.calling import Answer, Capacity, Question
+from rookery.agents.calls import Calls, Pending, pending_calls
 from rookery.agents.endpoint import Endpoint
 from rookery.agents.interruption import Interrupted, Interruption
+from rookery.agents.repeats import IN_A_ROW, NOT_AGAIN, streak
+from rookery.agents.shortening import Shortening
 from rookery.agents.steering import NoSteering, Steering
-from rookery.errors import ModelError, StorageUnavailable
+from rookery.agents.worktime import OutOfTime, Unhurried, Worktime
+from rookery.errors import ModelError, ModelErrorKind, StorageUnavailable
 from rookery.ids import EntryId, TurnId
 from rookery.messages import MessageEntry, Part, Role, StopReason, TextPart, ToolCallPart, Usage
 from rookery.models import ModelEvent, PromptMessage
+from rookery.models.cooldown import Cooldowns
 from rookery.sessions import Session
-from rookery.tools import Toolset
+from rookery.tools import ToolOutcome, Toolset
 from rookery.usage import Meter
 
 PICTURES = 8
@@ -37,17 +46,16 @@ PICTURE_BYTES = 15 << 20
 Emit = Callable[[ModelEvent], None]
 """Tells whoever watches what streams by. Never waits, never raises."""
 
-Report = Callable[[Endpoint, ModelError], None]
-"""Tells the operator why an endpoint did not answer; the error's words hold no key and no prompt."""
-
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """Everything a run is made with. `endpoints`: who may answer, at least one, in the order they are asked.
+    """Everything a run is made with. `endpoints`: who may answer, at least one, in the order they are asked;
+    `renew` looks that up again before each further question. `cooldowns` is what all runs know of failing ones.
 
     `earlier` is what the prompt holds before the session's own messages, and no transcript does. `load_image`
     gives the bytes of an attachment that is to be shown, None for one that cannot be; without it pictures are only
-    named.
+    named. `timeout_seconds` bounds one model call, `max_seconds` the time the turn is at work: waiting for a free
+    model or for a person's yes is not counted.
     """
 
     endpoints: Sequence[Endpoint]
@@ -55,7 +63,10 @@ class RunSettings:
     earlier: Sequence[PromptMessage] = ()
     max_steps: int = 25
     timeout_seconds: float = 120.0
+    max_seconds: float = 600.0
     load_image: Callable[[str], Awaitable[bytes | None]] | None = None
+    renew: Renew | None = None
+    cooldowns: Cooldowns | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +101,51 @@ async def run(
     now: Callable[[], datetime],
     opening: Opening | None = None,
     steering: Steering | None = None,
+    approvals: Approvals | None = None,
+    shortening: Shortening | None = None,
 ) -> MessageEntry:
     """Take the turn from its transcript's tail to its last entry, and return that entry.
 
     The user entry is there already, or is `opening`; further ones come by `steering`. The entry returned is the
-    reply, or says by `stop_reason` why there is no whole one. Raises `Interrupted`, with no answer written, when
-    the gateway stops; `StorageUnavailable` when the transcript cannot be written; and what a broken tool or model
-    raises, without an answer, but with a result for every call.
+    reply, or says by `stop_reason` why there is no whole one. Without `approvals` nobody can be asked to allow a
+    call; without `shortening` a conversation that is too long for the model ends the turn. Raises `Interrupted`,
+    with no answer written, when the gateway stops; `StorageUnavailable` when the transcript cannot be written; and
+    what a broken tool or model raises, without an answer, but with a result for every call.
     """
-    running = _Run(session, turn_id, settings, tools, interruption, now, opening, steering or NoSteering())
-    running.asking = Asking(capacity, meter, running.opened, emit, report, now)
+    running = _Run(
+        session,
+        turn_id,
+        settings,
+        tools,
+        interruption,
+        now,
+        opening,
+        steering or NoSteering(),
+        approvals or NobodyToAsk(),
+        shortening,
+        Worktime(settings.max_seconds),
+    )
+    capacity = Unhurried(capacity, running.worktime)
+    running.asking = Asking(
+        capacity,
+        meter,
+        running.opened,
+        emit,
+        report,
+        now,
+        settings.endpoints,
+        settings.renew,
+        settings.cooldowns,
+    )
     return await running.to_its_end()
 
 
 def messages_of(session: Session, turn_id: TurnId) -> list[MessageEntry]:
     """What a turn has written so far, without changes of the session's metadata."""
     return [entry for entry in session.entries_of(turn_id) if isinstance(entry, MessageEntry)]
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -118,11 +158,19 @@ class _Run:
     now: Callable[[], datetime]
     opening: Opening | None
     steering: Steering
+    approvals: Approvals
+    shortening: Shortening | None
+    worktime: Worktime
     asking: Asking = field(init=False)
+    calls: Calls = field(init=False)
+    """What became of the calls of this step so far."""
+    wish: Wish | None = None
+    """What the person is being asked to allow."""
     images: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
 
     async def to_its_end(self) -> MessageEntry:
-        await self._settle_calls_of_unknown_outcome()
+        self.calls = Calls(self.tools)
+        await self._settle_a_call_of_unknown_outcome()
         while True:
             last = self._entries()[-1]
             if last.role is Role.ASSISTANT and last.stop_reason is not StopReason.TOOL_CALLS:
@@ -130,31 +178,32 @@ class _Run:
             try:
                 await self._step()
             except Interrupted:
-                await self._end_early()
+                if self.interruption.reason is None:
+                    raise
+                await self._end(words.STOPPED, self.interruption.reason)
+            except OutOfTime:
+                told = words.took_too_long(self.settings.max_seconds)
+                await self._end(words.OUT_OF_TIME, StopReason.ERROR, told, "turn_too_long")
             except ModelError as error:
-                await self._write_answer(
-                    self._partial(), StopReason.ERROR, error=words.for_model_error(error), kind=error.kind.value
-                )
+                await self._end(words.GIVEN_UP, StopReason.ERROR, words.for_model_error(error), error.kind.value)
             except StorageUnavailable:
                 raise
             except Exception:
                 # Ours or a tool's own mistake, told by whoever runs the turn. Providers refuse a history in
                 # which a call has no result, so none may stay behind.
-                await self._settle_pending("This did not work: something is wrong with the tool itself.")
+                if settled := self._settled(words.NOT_MADE):
+                    await self._append(settled)
                 raise
 
     async def _step(self) -> None:
-        pending = _pending_calls(self._entries())
+        pending = pending_calls(self._entries())
         if pending:
             await self._call_tools(pending)
         elif self._steps() >= self.settings.max_steps:
-            await self._write_answer(
-                (),
-                StopReason.ERROR,
-                error=words.TOO_MANY_STEPS.format(steps=self.settings.max_steps),
-                kind="too_many_steps",
-            )
+            told = words.TOO_MANY_STEPS.format(steps=self.settings.max_steps)
+            await self._end(words.GIVEN_UP, StopReason.ERROR, told, "too_many_steps")
         else:
+            self.calls = Calls(self.tools)
             if self._steps():
                 await self._steer()
             await self._ask_model()
@@ -167,8 +216,10 @@ class _Run:
             await self.session.append(entry)
             self.steering.joined(entry)
 
+    # --- asking the model ------------------------------------------------------------------------------------
+
     async def _ask_model(self) -> None:
-        answer = await self.interruption.guard(self.asking.ask(self._question(), self.settings.endpoints))
+        answer = await self._answer()
         content, reason = answer.reply.content, answer.reply.stop_reason
         if reason in (StopReason.STOP, StopReason.TOOL_CALLS):
             calls = any(isinstance(part, ToolCallPart) for part in content)
@@ -176,7 +227,26 @@ class _Run:
         else:
             # A reply that was cut off may hold half a call; half a call is not made.
             content = tuple(part for part in content if not isinstance(part, ToolCallPart))
-        await self._write_answer(content, reason, usage=answer.usage)
+        await self._append([self._assistant(content, reason, usage=answer.usage)])
+
+    async def _answer(self) -> Answer:
+        """The model's answer; a conversation that is too long for it may be shortened, and is asked once more."""
+        shortening = self.shortening
+        if shortening is not None:
+            await self.opened()
+            await self.interruption.guard(shortening.filling(self.session, prompt.tokens(self.session)))
+        try:
+            return await self._ask()
+        except ModelError as error:
+            if error.kind is not ModelErrorKind.CONTEXT_TOO_LONG or self.asking.heard or shortening is None:
+                raise
+            if not await self.interruption.guard(shortening.overflowed(self.session)):
+                raise
+        return await self._ask()
+
+    async def _ask(self) -> Answer:
+        question = self._question()
+        return await self._spend(lambda: self.asking.ask(question))
 
     def _question(self) -> Question:
         history = prompt.history(self.session, self.settings.earlier)
@@ -207,43 +277,112 @@ class _Run:
                 left -= len(data)
         return shown
 
-    async def _call_tools(self, calls: Sequence[ToolCallPart]) -> None:
-        for call in calls:
-            outcome = await self.interruption.guard(self.tools.call(call.name, call.arguments))
-            await self._write_result(call, outcome.text, is_error=outcome.is_error)
+    async def _spend(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do what may be cut off, by the person, by the gateway's end, or because time is over."""
+        return await self.interruption.guard(self.worktime.spend(work))
 
-    async def _settle_calls_of_unknown_outcome(self) -> None:
-        """Calls found without a result were cut off by a crash: what has effects is not repeated."""
-        for call in _pending_calls(self._entries()):
-            if self.tools.has_effects(call.name):
-                await self._write_result(
-                    call,
-                    "Outcome unknown: the gateway stopped while this ran. It may or may not have happened. "
-                    "Do not repeat it without asking.",
-                    is_error=True,
-                    outcome_unknown=True,
-                )
+    # --- calling tools ---------------------------------------------------------------------------------------
 
-    async def _end_early(self) -> None:
-        reason = self.interruption.reason
-        if reason is None:
+    async def _call_tools(self, pending: Sequence[Pending]) -> None:
+        """Make those that come next, and write what came of them; the rest is another step of the run."""
+        streaks = {one.place: streak(self._entries(), one.call) for one in pending}
+        if any(known.warned for known in streaks.values()):
+            await self._end(NOT_AGAIN, StopReason.ERROR, words.IN_CIRCLES, "in_circles")
+            return
+        for one in pending:
+            if streaks[one.place].same >= IN_A_ROW:
+                self.calls.outcomes[one.place] = ToolOutcome(NOT_AGAIN, is_error=True)
+        together = self.calls.next_together(pending)
+        if self.calls.alone(together[0]) and together[0].place not in self.calls.outcomes:
+            await self._call_alone(together[0])
+        else:
+            await self._make([one for one in together if one.place not in self.calls.outcomes])
+        await self._append(self._results(together, words.NOT_MADE))
+
+    async def _call_alone(self, one: Pending) -> None:
+        """A call that has effects, or has to be allowed first."""
+        needed = self.tools.approval(one.call.name, one.call.arguments)
+        refused = needed if isinstance(needed, ToolOutcome) else None
+        if isinstance(needed, str):
+            refused = await self._refused(Wish(one.entry.id, one.place, one.call, needed))
+        if refused is None:
+            await self._make([one])
+        else:
+            self.calls.outcomes[one.place] = refused
+
+    async def _make(self, together: Sequence[Pending]) -> None:
+        if together:
+            await self._spend(lambda: self.calls.make(together))
+
+    async def _refused(self, wish: Wish) -> ToolOutcome | None:
+        """Wait for the person's word; None when they allowed it, and what the model is told otherwise."""
+        if self.interruption.asked:
             raise Interrupted
-        await self._settle_pending("Stopped by the person.")
-        await self._write_answer(self._partial(), reason)
+        verdict = await self.approvals.ask(wish)
+        if verdict is Verdict.ASKED:
+            self.wish = wish
+            verdict = await self.interruption.guard(self.approvals.answered(wish))
+            self.wish = None
+        if verdict is Verdict.ALLOWED:
+            if self.interruption.asked:
+                raise Interrupted
+            if await self.approvals.use(wish):
+                return None
+            return ToolOutcome(words.NO_LONGER_ALLOWED, is_error=True)
+        return _UNALLOWED[verdict]
 
-    async def _settle_pending(self, text: str) -> None:
-        """Give every call that has none a result; what has effects may have happened all the same."""
-        for call in _pending_calls(self._entries()):
-            unknown = self.tools.has_effects(call.name)
-            told = f"{text} Outcome unknown." if unknown else text
-            await self._write_result(call, told, is_error=True, outcome_unknown=unknown)
+    async def _settle_a_call_of_unknown_outcome(self) -> None:
+        """A call found without a result may have been cut off by a crash: what has effects is not repeated.
 
-    def _partial(self) -> tuple[TextPart, ...]:
-        """What the model had said of the step that did not end."""
+        Only the first one can have been begun, for results are written before the next call is made. Of one that
+        has to be allowed it is known whether it was begun.
+        """
+        for one in pending_calls(self._entries())[:1]:
+            call = one.call
+            if self.tools.has_effects(call.name) and self.tools.approval(call.name, call.arguments) is None:
+                self.calls.outcomes[one.place] = _UNALLOWED[Verdict.USED]
+                await self._append(self._results([one], words.OUTCOME_UNKNOWN))
+
+    # --- what is written -------------------------------------------------------------------------------------
+
+    async def _end(
+        self, unmade: str, reason: StopReason, error: str | None = None, kind: str | None = None
+    ) -> None:
+        """Write the last answer: what the model had said of the step that did not end, with a result for every
+        call that has none."""
+        wish, self.wish = self.wish, None
+        if wish is not None:
+            await self.approvals.withdraw(wish)
+        results = self._settled(unmade)
         text = "".join(self.asking.heard)
-        return (TextPart(text),) if text else ()
+        content = (TextPart(text),) if text else ()
+        await self._append(
+            [*results, self._assistant(content, reason, error=error, kind=kind, after=len(results))]
+        )
 
-    async def _write_answer(
+    def _settled(self, otherwise: str) -> list[MessageEntry]:
+        """A result for every call that has none; what has effects may have happened all the same."""
+        return self._results(pending_calls(self._entries()), otherwise)
+
+    def _results(self, calls: Sequence[Pending], otherwise: str) -> list[MessageEntry]:
+        return [
+            self._result(number, one.call, self.calls.settled(one, otherwise)) for number, one in enumerate(calls)
+        ]
+
+    def _result(self, number: int, call: ToolCallPart, outcome: ToolOutcome) -> MessageEntry:
+        return MessageEntry(
+            id=self._next_id(number),
+            timestamp=self.now(),
+            turn_id=self.turn_id,
+            role=Role.TOOL_RESULT,
+            content=(TextPart(outcome.text),),
+            tool_call_id=call.id,
+            tool_name=call.name,
+            is_error=outcome.is_error,
+            outcome_unknown=outcome.unknown,
+        )
+
+    def _assistant(
         self,
         content: Sequence[Part],
         stop_reason: StopReason,
@@ -251,44 +390,28 @@ class _Run:
         usage: Usage | None = None,
         error: str | None = None,
         kind: str | None = None,
-    ) -> None:
-        self.asking.heard.clear()
-        await self.opened()
-        endpoint = self.asking.last or self.settings.endpoints[0]
-        await self.session.append(
-            MessageEntry(
-                id=self._next_id(),
-                parent_id=self.session.last_entry_id,
-                timestamp=self.now(),
-                turn_id=self.turn_id,
-                role=Role.ASSISTANT,
-                content=tuple(content),
-                provider=endpoint.provider,
-                model=endpoint.model_name,
-                usage=usage,
-                stop_reason=stop_reason,
-                error=error,
-                error_kind=kind,
-            )
+        after: int = 0,
+    ) -> MessageEntry:
+        endpoint = self.asking.last
+        return MessageEntry(
+            id=self._next_id(after),
+            timestamp=self.now(),
+            turn_id=self.turn_id,
+            role=Role.ASSISTANT,
+            content=tuple(content),
+            provider=endpoint.provider,
+            model=endpoint.model_name,
+            usage=usage,
+            stop_reason=stop_reason,
+            error=error,
+            error_kind=kind,
         )
 
-    async def _write_result(
-        self, call: ToolCallPart, text: str, *, is_error: bool, outcome_unknown: bool = False
-    ) -> None:
-        await self.session.append(
-            MessageEntry(
-                id=self._next_id(),
-                parent_id=self.session.last_entry_id,
-                timestamp=self.now(),
-                turn_id=self.turn_id,
-                role=Role.TOOL_RESULT,
-                content=(TextPart(text),),
-                tool_call_id=call.id,
-                tool_name=call.name,
-                is_error=is_error,
-                outcome_unknown=outcome_unknown,
-            )
-        )
+    async def _append(self, entries: Sequence[MessageEntry]) -> None:
+        """Write entries in one go; they are on disk on return."""
+        await self.opened()
+        await self.session.append(*entries)
+        self.asking.heard.clear()
 
     async def opened(self) -> None:
         """Wait until the user entry is on disk. Raises `StorageUnavailable` when it could not be written."""
@@ -307,16 +430,14 @@ class _Run:
     def _steps(self) -> int:
         return sum(entry.role is Role.ASSISTANT for entry in self._entries())
 
-    def _next_id(self) -> EntryId:
-        return EntryId(f"{self.turn_id}.{len(self._entries())}")
+    def _next_id(self, after: int = 0) -> EntryId:
+        return EntryId(f"{self.turn_id}.{len(self._entries()) + after}")
 
 
-def _pending_calls(entries: Sequence[MessageEntry]) -> list[ToolCallPart]:
-    """The calls of the last assistant entry that have no result yet."""
-    # Some servers number their calls anew in each step, so only results after that entry count.
-    answered: set[str | None] = set()
-    for entry in reversed(entries):
-        if entry.role is Role.ASSISTANT:
-            return [part for part in entry.content if isinstance(part, ToolCallPart) and part.id not in answered]
-        answered.add(entry.tool_call_id)
-    return []
+_UNALLOWED = {
+    Verdict.DENIED: ToolOutcome(words.DENIED, is_error=True),
+    Verdict.EXPIRED: ToolOutcome(words.UNANSWERED, is_error=True),
+    Verdict.NOBODY: ToolOutcome(words.NOBODY_TO_ASK, is_error=True),
+    Verdict.USED: ToolOutcome(words.OUTCOME_UNKNOWN, is_error=True, unknown=True),
+}
+"""What the model is told of a call that was not allowed, or is not made once more."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rookery.messages import Role
 from rookery.messages.transcript import ImagePart
 from rookery.models import PromptMessage
+from rookery.models.words import tokens_in
 from rookery.sessions import Session
 
 
@@ -26,6 +27,17 @@ def instructions(name: str, persona: str, *, person: str | None, further: str = 
 def history(session: Session, earlier: Sequence[PromptMessage] = ()) -> Sequence[PromptMessage]:
     """What was said so far, as it stands now, behind what was said `earlier` and is kept nowhere."""
     return (*earlier, *session.messages)
+
+
+def tokens(session: Session) -> int:
+    """About how many tokens a conversation has: what the model counted last, and a guess of what came since."""
+    since = 0
+    for message in reversed(session.messages):
+        usage = message.entry.usage
+        if usage is not None:
+            return usage.input_tokens + usage.output_tokens + tokens_in(since)
+        since += message.characters
+    return tokens_in(since)
 
 
 def pictures(history: Sequence[PromptMessage], most: int) -> list[ImagePart]:

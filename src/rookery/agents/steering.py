@@ -14,7 +14,8 @@ class Steering(Protocol):
     async def next(self, entry_id: EntryId) -> MessageEntry | None:
         """What has come since, as one user entry of that id; None when nothing has.
 
-        The same again until `joined` says that it was written. May be cancelled at any point.
+        Asking takes nothing: what was not `joined` goes on waiting. May be cancelled at any point. Raises
+        `StorageUnavailable` when the store cannot say who may still join.
         """
         ...
 

@@ -24,9 +24,36 @@ _WORDS: dict[ModelErrorKind, str] = {
 }
 
 TOO_MANY_STEPS = "I stopped here: this took more steps than I am allowed for one answer ({steps})."
+TOO_LONG_AT_WORK = (
+    "I stopped here: this took longer than I am allowed for one answer ({minutes}). "
+    "Ask again, or for a smaller part of it."
+)
+IN_CIRCLES = "I stopped here: I was going in circles, trying the same thing again and again without getting on."
 CUT_AT_LENGTH = "(The answer was cut off here: it reached the model's limit for one answer.)"
 NOTHING_SAID = "(The model answered with nothing.)"
 UNEXPECTED = "Something went wrong on our side, and it was written down. Your message is kept; please write again."
+
+
+# What the model is told of a call that was not made, or not to its end.
+STOPPED = "Stopped by the person."
+OUT_OF_TIME = "Not done: the time for this answer is over."
+GIVEN_UP = "Not done: this answer has ended."
+NOT_MADE = "Not done: something broke before it."
+DENIED = "The person did not allow this. Do not try it again unless they ask for it."
+UNANSWERED = "Nobody answered when the person was asked to allow this. It was not done."
+NO_LONGER_ALLOWED = "This was allowed, but may not be done any more. It was not done."
+NOBODY_TO_ASK = "This needs the person's yes, and nobody can be asked here. It was not done."
+OUTCOME_UNKNOWN = (
+    "Outcome unknown: the gateway stopped while this ran. It may or may not have happened. "
+    "Do not repeat it without asking."
+)
+
+
+def took_too_long(seconds: float) -> str:
+    """The person's words for a turn that was at work for as long as it may."""
+    minutes = seconds / 60
+    told = f"{seconds:g} seconds" if minutes < 2 else f"{minutes:.0f} minutes"
+    return TOO_LONG_AT_WORK.format(minutes=told)
 
 
 def for_model_error(error: ModelError) -> str:

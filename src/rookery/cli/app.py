@@ -22,6 +22,7 @@ from rookery.cli.spaces import space
 from rookery.cli.status import status
 from rookery.cli.tokens import token
 from rookery.cli.up import up
+from rookery.cli.usage import usage
 
 app = typer.Typer(
     name="rookery",
@@ -59,6 +60,7 @@ app.command("setup-link")(setup_link)
 app.command()(status)
 app.command()(doctor)
 app.command()(logs)
+app.command()(usage)
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(identity, name="identity")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from rookery.cli.show import note, printable
+from rookery.gateway.positions import in_words
 
 
 class Screen:
@@ -19,6 +20,7 @@ class Screen:
         self.terminal = sys.stdout.isatty() if terminal is None else terminal
         self._streamed = ""
         self._begun = False
+        self._place: int | None = None
 
     def delta(self, text: str) -> None:
         """Some more of the reply."""
@@ -26,13 +28,23 @@ class Screen:
             self._write(text)
             self._streamed += text
 
+    def in_line(self, position: int | None) -> None:
+        """The answer waits for a free model, at this place in line; None once it waits no more.
+
+        Said as the wait begins, and again when it has become half as long.
+        """
+        if not self.terminal or (position is not None and self._place is not None and 2 * position > self._place):
+            return
+        self._place = position
+        if position is not None:
+            self._leave_off()
+            note(f"(waiting for a free model, {in_words(position)})")
+
     def step(self, tool: str) -> None:
         """The model calls a tool; what it said until here is not the reply."""
         if not self.terminal:
             return
-        if self._streamed:
-            sys.stdout.write("\n")
-        self._streamed, self._begun = "", False
+        self._leave_off()
         note(f"({printable(tool)} …)")
 
     def reply(self, text: str) -> None:
@@ -46,10 +58,26 @@ class Screen:
 
     def broken_off(self, why: str) -> None:
         """The reply ends here, for this reason."""
-        if self._streamed:
-            sys.stdout.write("\n")
-        self._streamed, self._begun = "", False
+        self._leave_off()
         note(f"({why})")
+
+    def asked(self, question: str) -> bool | None:
+        """Show a question and read yes or no; None where nobody can be asked here. Raises `KeyboardInterrupt`."""
+        self.aside(question)
+        if not self.terminal or not sys.stdin.isatty():
+            return None
+        try:
+            said = input("Allow it? [y/N] ")
+        except EOFError:
+            note("")
+            return False
+        return said.strip().lower() in ("y", "yes")
+
+    def aside(self, text: str) -> None:
+        """Something else than the reply, in the middle of it."""
+        self._leave_off()
+        sys.stdout.flush()
+        note(printable(text, lines=True))
 
     def earlier(self, text: str) -> None:
         """A reply to something that was not said here just now."""
@@ -67,6 +95,12 @@ class Screen:
         self._begun = self._begun or bool(text)
         sys.stdout.write(printable(text, lines=True) if self.terminal else text)
         sys.stdout.flush()
+
+    def _leave_off(self) -> None:
+        """What comes next is another text, on a line of its own."""
+        if self._streamed:
+            sys.stdout.write("\n")
+        self._streamed, self._begun = "", False
 
     def _end(self) -> None:
         if self._begun:
@@ -90,4 +124,7 @@ class Recorder(Screen):
         self.said = why
 
     def earlier(self, text: str) -> None:
+        self.heard_earlier.append(text)
+
+    def aside(self, text: str) -> None:
         self.heard_earlier.append(text)

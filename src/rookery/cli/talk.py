@@ -21,6 +21,7 @@ from rookery.gateway.shapes import (
     Attached,
     Delta,
     Finished,
+    InLine,
     Reply,
     Said,
     Say,
@@ -179,6 +180,7 @@ class _Exchange:
         self._finished: dict[str, Finished] = {}
         self._replies: list[Reply] = []
         self._stops: set[str] = set()
+        self._answers: set[str] = set()
 
     def begin(self, text: str) -> None:
         self._say_id = self._talk.say(text, self._message_id, alone=self._alone)
@@ -253,6 +255,8 @@ class _Exchange:
         match event:
             case Started():
                 self._turns.add(event.turn_id)
+            case InLine():
+                self._talk.screen.in_line(event.position)
             case Delta():
                 self._talk.screen.delta(event.text)
             case Step():
@@ -270,12 +274,28 @@ class _Exchange:
             self._stops.discard(reply.in_reply_to)
             self._talk.screen.broken_off(reply.text)
             self._talk.acknowledge(reply)
+        elif reply.in_reply_to in self._answers:
+            self._answers.discard(reply.in_reply_to)
+            self._talk.screen.aside(reply.text)
+            self._talk.acknowledge(reply)
+        elif reply.asks is not None and reply.turn_id in self._turns:
+            self._talk.acknowledge(reply)
+            self._ask(reply.text, reply.asks)
         elif reply.in_reply_to == self._message_id or reply.turn_id in self._turns:
             self._replies.append(reply)
         else:
             # Acknowledged now: those behind it are sent only then.
             self._talk.screen.earlier(reply.text)
             self._talk.acknowledge(reply)
+
+    def _ask(self, question: str, number: int) -> None:
+        """Ask whether a call may be made; what is said to that counts, wherever it is said first."""
+        allowed = self._talk.screen.asked(question)
+        if allowed is None:
+            return
+        answer_id = fresh_id()
+        self._answers.add(answer_id)
+        self._talk.say(f"/{'approve' if allowed else 'deny'} {number}", answer_id, alone=False)
 
 
 _NO_ANSWER = "no answer came; `rookery status` says whether it waits"

@@ -47,7 +47,7 @@ def _keys_are_for_known_providers(config: Config) -> Iterator[Problem]:
 
 def _providers_have_an_address(config: Config) -> Iterator[Problem]:
     for name, provider in config.models.providers.items():
-        if provider.base_url is None and name not in BUILT_IN_PROVIDERS:
+        if provider.base_url is None and provider.kind is None and name not in BUILT_IN_PROVIDERS:
             text = f"is missing; only {' and '.join(BUILT_IN_PROVIDERS)} have an address of their own"
             yield Problem(("models", "providers", name, "baseUrl"), text)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
@@ -204,6 +205,31 @@ def _as_address(value: object) -> WrittenAddress:
         raise wrong(f"is wrong: {error.detail}") from None
 
 
+def _as_json_fields(value: object) -> dict[str, Any]:
+    """Fields of a JSON object, as plain values that have forgotten the file they came from."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong("must be fields by name, as the server knows them")
+    return {str(key): _as_json(item) for key, item in cast("Mapping[object, object]", value).items()}
+
+
+def _as_json(value: object) -> Any:
+    match value:
+        case str():
+            return str(value)
+        case Mapping():
+            return _as_json_fields(cast("Mapping[object, object]", value))
+        case list() | tuple():
+            return [_as_json(item) for item in cast("Sequence[object]", value)]
+        case float() if not math.isfinite(value):
+            raise wrong("holds a number that JSON does not know")
+        case None | bool() | int() | float():
+            return value
+        case _:
+            raise wrong("holds something that is neither text, number, true, false, null, list nor mapping")
+
+
 def _as_peer_kind(value: object) -> object:
     return {"direct": "dm", "room": "channel"}.get(value, value) if isinstance(value, str) else value
 
@@ -261,6 +287,7 @@ SecretText = Annotated[Secret, PlainValidator(_as_secret), WithJsonSchema({"type
 LongSecret = Annotated[
     Secret, PlainValidator(_as_long_secret), WithJsonSchema({"type": "string", "minLength": 16})
 ]
+JsonFields = Annotated[Mapping[str, Any], PlainValidator(_as_json_fields), WithJsonSchema({"type": "object"})]
 DatabaseUrl = Annotated[
     Secret | None,
     PlainValidator(_as_database_url),

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from rookery.config.addresses import ACCOUNT_SCOPED
@@ -27,6 +35,7 @@ from rookery.config.fields import (
     Flag,
     Host,
     Hour,
+    JsonFields,
     ListOf,
     LongSecret,
     ModelName,
@@ -53,7 +62,9 @@ from rookery.config.words import (
     DmScope,
     GroupPolicy,
     IsolationScope,
+    ProviderKind,
     QueueMode,
+    ReplayThinking,
     ResetMode,
     ResetType,
     SessionBinding,
@@ -123,12 +134,21 @@ class Price(Section):
 
     input: Usd = Field(description="US dollars for a million tokens read.")
     output: Usd = Field(description="US dollars for a million tokens written.")
+    cached_input: Usd | None = Field(
+        default=None, description="US dollars for a million tokens read from the prompt cache; null: as `input`."
+    )
+    cache_write: Usd | None = Field(
+        default=None, description="US dollars for a million tokens written to the prompt cache; null: as `input`."
+    )
 
 
 class Provider(Section):
     """A server that offers models."""
 
     api: Api = Field(description="The wire format it speaks.")
+    kind: ProviderKind | None = Field(
+        default=None, description="For api pydantic-ai, which has to be told: whose own format it speaks."
+    )
     base_url: BareUrl | None = Field(
         default=None,
         description="Where it answers, such as http://127.0.0.1:11434/v1; openai and anthropic know theirs.",
@@ -139,11 +159,81 @@ class Provider(Section):
     timeout_seconds: Seconds | None = Field(
         default=None, description="Seconds for one call; null: what `limits` say."
     )
+    first_token_seconds: Seconds | None = Field(
+        default=None, description="Seconds until the beginning of an answer; null: what `limits` say."
+    )
+    max_concurrent: Count | None = Field(
+        default=None, description="Calls of it at once, for everybody together; null: what `limits` say."
+    )
+    cache_salt: bool = Field(
+        default=False,
+        description="Sends a `cache_salt` with each call, which keeps people apart in the prefix cache of a vLLM "
+        "server; others may refuse it.",
+    )
+    max_output_tokens: Count | None = Field(
+        default=None,
+        description="Tokens an answer may have, thoughts included; null: no limit for an openai server, and what "
+        "fits the model for an anthropic one, which has to be told a limit.",
+    )
+    replay_thinking: ReplayThinking | None = Field(
+        default=None,
+        description="Which of its models' thoughts are sent back to it: none, those of the turn under way, or "
+        "all; null: never for openai, turn for the others.",
+    )
+    extra_body: JsonFields = Field(
+        default_factory=dict,
+        description="Further fields of every request, as its server knows them: a thinking budget, routing.",
+    )
     vision: bool | None = Field(
         default=None,
         description="Whether its models are shown pictures; null: yes for openai and anthropic at their own "
         "addresses, no for every other server.",
     )
+
+    @field_validator("extra_body")
+    @classmethod
+    def _our_fields_are_ours(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
+        taken = value.keys() & _OUR_FIELDS
+        if info.data.get("max_output_tokens") is not None:
+            taken |= value.keys() & {"max_completion_tokens"}
+        if "max_tokens" in taken:
+            raise wrong("holds 'max_tokens'; write maxOutputTokens beside it instead")
+        if taken:
+            raise wrong(f"holds {min(taken)!r}, which Rookery writes itself; leave it out")
+        return value
+
+    @model_validator(mode="after")
+    def _a_kind_is_for_pydantic_ai(self) -> Provider:
+        if (self.kind is None) != (self.api is not Api.PYDANTIC_AI):
+            known = ", ".join(kind.value for kind in ProviderKind)
+            raise wrong(f"needs `kind` where its api is pydantic-ai, and only there; kind is one of: {known}")
+        if self.kind is not None and self.extra_body:
+            raise wrong("has api pydantic-ai, which takes no extraBody; leave it out")
+        return self
+
+    @property
+    def paths_begin(self) -> str | None:
+        """What the paths of its API begin with; an Anthropic address may be written with or without its /v1."""
+        if self.base_url is None or self.api is not Api.ANTHROPIC:
+            return self.base_url
+        return f"{self.base_url.rstrip('/').removesuffix('/v1')}/v1"
+
+    @property
+    def replays(self) -> ReplayThinking:
+        """Which thoughts are sent back to it."""
+        if self.replay_thinking is not None:
+            return self.replay_thinking
+        return ReplayThinking.NEVER if self.api is Api.OPENAI else ReplayThinking.TURN
+
+
+_KNOWN_ADDRESSES = {
+    ProviderKind.GOOGLE: "https://generativelanguage.googleapis.com",
+    ProviderKind.MISTRAL: "https://api.mistral.ai",
+}
+
+_OUR_FIELDS = frozenset(
+    {"model", "messages", "system", "tools", "stream", "stream_options", "max_tokens", "cache_salt"}
+)
 
 
 class SharedKey(Section):
@@ -162,7 +252,14 @@ class ModelLimits(Section):
         default=None, description="Model calls at once on one provider key; null: no limit."
     )
     background: Count = Field(default=4, description="How many of them work that nobody waits for may hold.")
-    timeout_seconds: Seconds = Field(default=120.0, description="Seconds after which a model call is given up.")
+    timeout_seconds: Seconds = Field(
+        default=120.0, description="Seconds after which a question is given up, whoever was asked."
+    )
+    first_token_seconds: Seconds | None = Field(
+        default=None,
+        description="Seconds until the beginning of an answer, after which the next of `fallbacks` is asked; "
+        "null: half of the time that is left, where there is a next one.",
+    )
 
 
 class Embeddings(Section):
@@ -216,6 +313,8 @@ class Models(Section):
             return None if built_in is None else Provider(api=built_in[0], base_url=built_in[1])
         if configured.base_url is None and built_in is not None:
             return configured.model_copy(update={"base_url": built_in[1]})
+        if configured.base_url is None and configured.kind is not None:
+            return configured.model_copy(update={"base_url": _KNOWN_ADDRESSES[configured.kind]})
         return configured
 
 
@@ -232,6 +331,19 @@ class AgentDefaults(Section):
         default=("time", "sessions", "memory", "knowledge", "schedules"), description="The toolsets an agent has."
     )
     max_steps: Count = Field(default=25, description="Model requests in one turn before it ends.")
+    max_seconds: Seconds = Field(
+        default=600.0,
+        description="Seconds a turn may be at work; waiting for a free model or for a yes is not counted.",
+    )
+    tool_seconds: Seconds = Field(
+        default=60.0, description="Seconds one call of a tool may take that says nothing else itself."
+    )
+    max_result_chars: Count = Field(
+        default=50_000, description="Characters of a tool's result that the model reads; the middle is left out."
+    )
+    approval_minutes: Count = Field(
+        default=30, description="Minutes in which a person can allow what a tool may only do with their yes."
+    )
     persona: Text | None = Field(default=None, description="Who an agent is, in instructions to the model.")
 
 
@@ -349,20 +461,14 @@ class Queue(Section):
     """What happens to messages that arrive while their session is busy."""
 
     mode: QueueMode = Field(
-        default=QueueMode.COLLECT, description="Collected, one turn after another, or interrupting."
+        default=QueueMode.COLLECT,
+        description="Collected, one turn after another, joining the running turn, or interrupting it.",
     )
     debounce_ms: CountFromZero = Field(
         default=500,
         description="Milliseconds of quiet awaited before a follow-up batch; never before a first message.",
     )
-    cap: Count = Field(default=20, description="The most messages in one batch.")
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _steer_comes_later(cls, value: object) -> object:
-        if value == "steer":
-            raise wrong(f"is 'steer', which comes with a later version; this one has {', '.join(QueueMode)}")
-        return value
+    cap: Count = Field(default=20, description="The most messages that one turn answers.")
 
 
 class Messages(Section):

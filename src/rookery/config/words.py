@@ -10,6 +10,31 @@ class Api(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    PYDANTIC_AI = "pydantic-ai"
+    """A format of the provider's own, named by `kind`; needs the extra `rookery[providers]`."""
+
+
+class ProviderKind(StrEnum):
+    """Whose own format a provider with `api: pydantic-ai` speaks."""
+
+    GOOGLE = "google"
+    """Gemini, by Google's own API."""
+
+    MISTRAL = "mistral"
+    """Mistral's own API."""
+
+
+class ReplayThinking(StrEnum):
+    """Which of a model's thoughts are sent back to the provider whose model thought them."""
+
+    NEVER = "never"
+    """None."""
+
+    TURN = "turn"
+    """Those of the turn under way, so that a model goes on with its thought when a tool has answered."""
+
+    ALWAYS = "always"
+    """All of them."""
 
 
 class DmPolicy(StrEnum):
@@ -93,6 +118,9 @@ class QueueMode(StrEnum):
 
     FOLLOWUP = "followup"
     """It becomes a turn of its own, after this one."""
+
+    STEER = "steer"
+    """It joins the running turn before its next step, if that is of the same sender and route; else the next."""
 
     INTERRUPT = "interrupt"
     """It ends the running turn and is answered next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +18,10 @@ from rookery.users import Agent
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that was let in, with everything the last steps need to know of it."""
+    """A message that was let in, with everything the last steps need to know of it.
+
+    `in_line` has the turns that wait for a model, each with its place; whosoever they are.
+    """
 
     connection: Connection
     message: InboundMessage
@@ -27,6 +31,7 @@ class Arrival:
     place: LiveSession
     chunk_limit: int
     now: datetime
+    in_line: Mapping[str, int]
 
     @property
     def principal(self) -> str:

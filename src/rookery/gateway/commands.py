@@ -14,6 +14,9 @@ class Name(StrEnum):
     STATUS = "status"
     NEW = "new"
     STOP = "stop"
+    USAGE = "usage"
+    APPROVE = "approve"
+    DENY = "deny"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ SUMMARIES: dict[Name, str] = {
     Name.STATUS: "/status – this conversation, and whether something is still being answered",
     Name.NEW: "/new [title] – begin a new conversation; the old one is kept",
     Name.STOP: "/stop – stop the answer that is being written, and what waits behind it",
+    Name.USAGE: "/usage – what your assistants used today and this month, and what it cost",
+    Name.APPROVE: "/approve [N] – allow what I asked you about, this once",
+    Name.DENY: "/deny [N] – do not allow it",
 }
 
 _SHAPE = re.compile(r"\s*/([A-Za-z][A-Za-z_-]*)(?:\s+(.*))?\s*", re.DOTALL)

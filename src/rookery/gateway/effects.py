@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rookery import ids
-from rookery.gateway import audit, commands, opening, rights, turn_facts, turns
+from rookery.gateway import audit, commands, opening, rights, spending, turn_facts, turns, yes_or_no
+from rookery.gateway.approvals import Approval
 from rookery.gateway.arrival import Arrival
 from rookery.gateway.audit import AuditRow
 from rookery.gateway.commands import Command, Name
+from rookery.gateway.positions import in_words
 from rookery.gateway.turns import Turn
 from rookery.ids import SessionId, TurnId
 from rookery.messages import ChatKind
-from rookery.policy import Action, Decision, Operator, principal
+from rookery.policy import Action, Decision, Operator, PersonResource, may, principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Effect:
     answer: str
     turns: tuple[Turn, ...] = ()
     stopped: tuple[TurnId, ...] = ()
+    answered: tuple[Approval, ...] = ()
 
 
 _ACTIONS = {
@@ -31,6 +34,9 @@ _ACTIONS = {
     Name.STATUS: Action.READ_STATUS,
     Name.NEW: Action.NEW_SESSION,
     Name.STOP: Action.STOP_TURN,
+    Name.USAGE: Action.READ_STATUS,
+    Name.APPROVE: Action.APPROVE,
+    Name.DENY: Action.APPROVE,
 }
 
 
@@ -51,13 +57,18 @@ def carry_out(arrival: Arrival, command: Command) -> Effect:
             return _new(arrival, command.rest)
         case Name.STOP:
             return _stop(arrival)
+        case Name.USAGE:
+            return Effect(_usage(arrival))
+        case Name.APPROVE | Name.DENY:
+            said, answered = yes_or_no.answer(arrival, command.rest, allow=command.name is Name.APPROVE)
+            return Effect(said, answered=answered)
         case _:
             assert_never(command.name)
 
 
 def _may_use(arrival: Arrival, name: Name) -> Decision:
     guest = arrival.sender.user is None
-    if guest and name is Name.STATUS:
+    if guest and name in (Name.STATUS, Name.USAGE, Name.APPROVE, Name.DENY):
         return Decision(False, "Guests can use /help, /whoami, /new and /stop.")
     return rights.ask(arrival.sender, arrival.agent, _ACTIONS[name], arrival.message.route)
 
@@ -79,6 +90,9 @@ def _status(arrival: Arrival) -> str:
         f"Conversation: {place.key} (session {place.session_id})",
         "Nothing is being answered." if not waiting else f"Being answered or waiting: {waiting}",
     ]
+    position = _position(arrival)
+    if position is not None:
+        lines.append(f"Your message waits for a free model: {in_words(position)}.")
     user = arrival.sender.user
     if user is not None and arrival.message.chat.kind is ChatKind.DM:
         lines += [
@@ -86,6 +100,23 @@ def _status(arrival: Arrival) -> str:
             for look in audit.on_behalf_of(arrival.connection, user.id, limit=3)
         ]
     return "\n".join(lines)
+
+
+def _usage(arrival: Arrival) -> str:
+    user = arrival.sender.user
+    assert user is not None, "guests pay for nothing, and were answered before"
+    if arrival.message.chat.kind is not ChatKind.DM:
+        return "What you pay for is told to you alone: write /usage to me directly."
+    decision = may(arrival.sender.actor, Action.READ_USAGE, PersonResource(user.id))
+    return spending.told(arrival.connection, user, arrival.now) if decision else decision.reason
+
+
+def _position(arrival: Arrival) -> int | None:
+    """Where a turn of the same person's in this conversation stands in line; None when none does."""
+    if not arrival.in_line:
+        return None
+    mine = turn_facts.unfinished(arrival.connection, arrival.place.session_id, arrival.principal)
+    return next((arrival.in_line[turn_id] for turn_id in mine if turn_id in arrival.in_line), None)
 
 
 _LOOKS = frozenset({"session.list", "session.show", "session.export"})

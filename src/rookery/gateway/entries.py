@@ -25,21 +25,36 @@ from rookery.users import Agent
 
 
 def user_entry(
-    batch: Sequence[Turn], session: Session, agent: Agent, files: Mapping[TurnId, Files], now: datetime
+    turns: Sequence[Turn],
+    session: Session,
+    agent: Agent,
+    files: Mapping[TurnId, Files],
+    now: datetime,
+    *,
+    turn_id: TurnId | None = None,
+    entry_id: EntryId | None = None,
 ) -> MessageEntry:
-    """What a batch of turns says, as one entry at the end of its session."""
-    leader = batch[0]
+    """What messages of one hand say, as one entry at the end of their session.
+
+    They begin a turn, which the first of them leads; or they join the one of `turn_id`, as `entry_id`.
+    """
+    turn_id = turn_id or turns[0].turn_id
     return MessageEntry(
-        id=EntryId(f"{leader.turn_id}.0"),
+        id=entry_id or EntryId(f"{turn_id}.0"),
         parent_id=session.last_entry_id,
         timestamp=now,
-        turn_id=leader.turn_id,
+        turn_id=turn_id,
         role=Role.USER,
-        content=tuple(part for turn in batch for part in _said(turn, files.get(turn.turn_id, NO_FILES).parts)),
-        accepted=tuple(turn.turn_id for turn in batch),
-        attachments=tuple(id for turn in batch for id in files.get(turn.turn_id, NO_FILES).kept),
-        sender=_sender(leader, agent),
+        content=tuple(part for turn in turns for part in _said(turn, files.get(turn.turn_id, NO_FILES).parts)),
+        accepted=tuple(turn.turn_id for turn in turns),
+        attachments=tuple(id for turn in turns for id in files.get(turn.turn_id, NO_FILES).kept),
+        sender=_sender(turns[0], agent),
     )
+
+
+def accepted(written: Sequence[MessageEntry]) -> tuple[TurnId, ...]:
+    """The messages that a turn answers for, by all it has written; none when it has not begun."""
+    return tuple(turn_id for entry in written for turn_id in entry.accepted)
 
 
 def earlier(turn: Turn, agent: Agent) -> tuple[PromptMessage, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,11 +18,13 @@ from sqlalchemy import Connection
 from rookery import users
 from rookery.channels.contract import Channel, Outcome, Receipt
 from rookery.errors import ChannelUnavailable, RookeryError, StorageUnavailable
-from rookery.gateway import callers, deliveries, idempotency, inbound, seen, setup_codes, turns
+from rookery.gateway import callers, commands, deliveries, idempotency, inbound, seen, setup_codes, turns
 from rookery.gateway.anchors import EVERY, Anchors, write_head
 from rookery.gateway.attachments import Web
-from rookery.gateway.capacity import ModelCapacity
+from rookery.gateway.capacity import Limits, ModelCapacity
+from rookery.gateway.consent import Consent
 from rookery.gateway.denials import Denials
+from rookery.gateway.equipment import RunLimits
 from rookery.gateway.guessing import Guesses
 from rookery.gateway.inbound import Taken, Wish
 from rookery.gateway.lanes import Lanes
@@ -33,13 +35,14 @@ from rookery.gateway.providers import Providers
 from rookery.gateway.refusals import Refusals
 from rookery.gateway.revocations import Revocations
 from rookery.gateway.rules import Rules
-from rookery.gateway.turn import RunLimits, TurnRunner
+from rookery.gateway.turn import TurnRunner
 from rookery.gateway.turns import Turn
 from rookery.gateway.watchers import Watchers
 from rookery.messages import InboundMessage
 from rookery.sessions import Brains
 from rookery.storage import Database
 from rookery.tools import TimeTool, Tool
+from rookery.usage import Prices
 from rookery.users.hashing import Hasher
 
 GRACE = 10.0
@@ -60,8 +63,7 @@ class Settings:
 
     rules: Rules
     run: RunLimits
-    max_concurrent: int = 16
-    per_person: int | None = 3
+    capacity: Limits = field(default_factory=Limits)
 
 
 class Gateway:
@@ -82,11 +84,16 @@ class Gateway:
         hasher: Hasher | None = None,
         anchors: Anchors | None = None,
         web: Web | None = None,
+        prices: Prices | None = None,
     ) -> None:
-        """`web` is where files are fetched that messages name by an address; without it none are."""
+        """`web` is where files are fetched that messages name by an address; without it none are.
+
+        `prices` are what model calls cost; without them nobody knows.
+        """
         self.database = database
         self.brains = brains
         self.providers = providers
+        self.prices = prices or Prices()
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self.watchers = Watchers()
         self.revocations = Revocations()
@@ -101,18 +108,30 @@ class Gateway:
         self.log = log
         self.accepting = False
         self._wait = wait
-        self._capacity = ModelCapacity(settings.max_concurrent, settings.per_person)
+        self.capacity = ModelCapacity(settings.capacity, wait=wait)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling = False
         self._unseen_ends = 0
         self.outbox = Outbox(
             database=database, channels=self.channels, rules=self._rules, now=now, log=log, wait=wait
         )
+        self.consent = Consent(
+            database=database,
+            watchers=self.watchers,
+            rules=self._rules,
+            minutes=lambda: self.settings.run.approval_minutes,
+            chunk_limit=self._chunk_limit,
+            send=self.outbox.push,
+            now=now,
+            wait=wait,
+            log=log,
+        )
         runner = TurnRunner(
             database=database,
             brains=brains,
             providers=providers,
-            capacity=self._capacity,
+            prices=self.prices,
+            capacity=self.capacity,
             watchers=self.watchers,
             metrics=self.metrics,
             tools=tools,
@@ -120,6 +139,7 @@ class Gateway:
             limits=lambda: self.settings.run,
             chunk_limit=self._chunk_limit,
             send=self.outbox.push,
+            consent=self.consent,
             web=web,
             now=now,
             log=log,
@@ -159,7 +179,7 @@ class Gateway:
         """
         if not self.accepting:
             raise StorageUnavailable("The gateway is stopping; offer the message again in a while.")
-        work = partial(self._take_in, message, wish)
+        work = partial(self._take_in, message, wish, self._in_line(message))
         try:
             taken = await self.database.write(work, then=partial(self._taken, queued, answered))
         except StorageUnavailable as error:
@@ -185,7 +205,7 @@ class Gateway:
     def configure(self, settings: Settings) -> None:
         """Take new settings; turns that run finish with the ones they began with."""
         self.settings = settings
-        self._capacity.configure(settings.max_concurrent, settings.per_person)
+        self.capacity.configure(settings.capacity)
 
     async def idle(self) -> None:
         """Wait until every accepted message is answered and every answer tried once; for tests and `demo`."""
@@ -201,7 +221,9 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.consent.close()
         await self.lanes.close(grace)
+        await self.capacity.close()
         await self.outbox.close(min(grace, 2.0))
         for channel in self.channels.values():
             await channel.stop()
@@ -213,10 +235,18 @@ class Gateway:
 
     # --- taking in -------------------------------------------------------------------------------------------
 
-    def _take_in(self, message: InboundMessage, wish: Wish, connection: Connection) -> Taken:
+    def _take_in(
+        self, message: InboundMessage, wish: Wish, in_line: Mapping[str, int], connection: Connection
+    ) -> Taken:
         return inbound.take_in(
-            connection, message, self._rules(), self._chunk_limit(message.channel), self.now(), wish
+            connection, message, self._rules(), self._chunk_limit(message.channel), self.now(), wish, in_line
         )
+
+    def _in_line(self, message: InboundMessage) -> Mapping[str, int]:
+        """Who waits for a model, for a command that may ask: what runs in a transaction cannot look itself."""
+        if self.capacity.waiting and commands.parse(message.text) is not None:
+            return self.capacity.in_line()
+        return inbound.NOBODY_WAITS
 
     def _taken(
         self, queued: Callable[[Turn], None] | None, answered: Callable[[str], None] | None, taken: Taken
@@ -228,6 +258,7 @@ class Gateway:
             if queued is not None and turn.turn_id == taken.receipt.turn_id:
                 queued(turn)
         self.lanes.stop(taken.stopped)
+        self.consent.answered(taken.answered)
         self.lanes.add(taken.turns)
         self.outbox.push(taken.deliveries)
 
@@ -254,6 +285,7 @@ class Gateway:
         # The outbox first: a turn that ends meanwhile must not have its reply sent before what waits there.
         await self.outbox.refill(lambda: self.database.read(deliveries.waiting))
         await self.lanes.refill(lambda: self.database.read(turns.unfinished))
+        await self.consent.refill()
 
     def _refill_soon(self) -> None:
         """After a commit whose end nobody saw: look what is there, as soon as the storage can be read.

@@ -24,6 +24,7 @@ from rookery.gateway.anchors import Anchors
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.home import Home
 from rookery.gateway.log import Logger
+from rookery.gateway.pricing import tariffs
 from rookery.gateway.providers import Providers
 from rookery.gateway.settings import (
     check_models,
@@ -38,6 +39,7 @@ from rookery.outbound.lazy import LazyOutbound
 from rookery.sessions import Brains, FileBrains, RowBrains
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
+from rookery.usage import Prices
 from rookery.users.hashing import Cost, Hasher
 
 
@@ -100,6 +102,7 @@ async def open_house(
             hasher=Hasher(hashing),
             anchors=Anchors(home.audit_heads, *([config.audit.file] if config.audit.file else [])),
             web=outbound,
+            prices=Prices(tariffs(config)),
         )
         stack.push_async_callback(gateway.close, grace)
         terminal = gateway.channels.get(TERMINAL)

@@ -5,8 +5,10 @@ All steps are one unit of work, so what is decided and what is kept commit toget
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -15,6 +17,7 @@ from rookery.channels.chunks import chunks
 from rookery.channels.contract import Outcome, Receipt
 from rookery.errors import InvalidInput
 from rookery.gateway import commands, deliveries, idempotency, opening, rights, seen, turns
+from rookery.gateway.approvals import Approval
 from rookery.gateway.arrival import Arrival
 from rookery.gateway.bind import Binding
 from rookery.gateway.commands import Command
@@ -45,6 +48,7 @@ class Taken:
     turns: tuple[Turn, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     stopped: tuple[TurnId, ...] = ()
+    answered: tuple[Approval, ...] = ()
     answer: str | None = None
 
 
@@ -69,6 +73,9 @@ class Wish:
     once: Once | None = None
 
 
+NOBODY_WAITS: Mapping[str, int] = MappingProxyType({})
+"""Places in line for a model when there is no line."""
+
 NO_WISH = Wish()
 """What a message from any network wishes: nothing."""
 
@@ -80,9 +87,11 @@ def take_in(
     chunk_limit: int,
     now: datetime,
     wish: Wish,
+    in_line: Mapping[str, int] = NOBODY_WAITS,
 ) -> Taken:
     """Decide about one message and keep what was decided; `chunk_limit` is what its channel takes at once.
 
+    `in_line` has the turns that wait for a model, each with its place.
     Raises `InvalidInput` for what no message may be, and `NotFound` when the wish names nothing of theirs.
     """
     if not message.text.strip() and not message.attachments:
@@ -92,7 +101,7 @@ def take_in(
         earlier = idempotency.claim(connection, wish.once, turn_id, now)
         if earlier is not None:
             return Taken(Receipt(Outcome.DUPLICATE, turn_id=earlier))
-    taken = _decide(connection, message, turn_id, rules, chunk_limit, now, wish)
+    taken = _decide(connection, message, turn_id, rules, chunk_limit, now, wish, in_line)
     if wish.once is not None and taken.receipt.outcome is not Outcome.ACCEPTED:
         idempotency.release(connection, wish.once)  # nothing came of it, so there is nothing to give again
     return taken
@@ -106,6 +115,7 @@ def _decide(
     chunk_limit: int,
     now: datetime,
     wish: Wish,
+    in_line: Mapping[str, int],
 ) -> Taken:
     """Decide about one message under the id that its turn will have."""
     before = seen.claim(connection, message, turn_id, now)
@@ -124,7 +134,7 @@ def _decide(
     if not decision:
         return _end(connection, message, Outcome.REFUSED, decision.reason)
     place = _place(connection, sender, agent, binding, message, rules, wish, now)
-    arrival = Arrival(connection, message, turn_id, sender, agent, place, chunk_limit, now)
+    arrival = Arrival(connection, message, turn_id, sender, agent, place, chunk_limit, now, in_line)
     command = commands.parse(message.text)
     return _accept(arrival, wish) if command is None else _command(arrival, command, wish)
 
@@ -268,7 +278,13 @@ def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
     effect = carry_out(arrival, command)
     receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
     if wish.attended:
-        return Taken(receipt, turns=effect.turns, stopped=effect.stopped, answer=effect.answer)
+        return Taken(
+            receipt,
+            turns=effect.turns,
+            stopped=effect.stopped,
+            answered=effect.answered,
+            answer=effect.answer,
+        )
     answered = tuple(
         Delivery(
             delivery_id=DeliveryId(f"{turn_id}.0.{number}"),
@@ -298,4 +314,10 @@ def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
             route=arrival.message.route,
             now=arrival.now,
         )
-    return Taken(receipt, turns=effect.turns, deliveries=answered, stopped=effect.stopped)
+    return Taken(
+        receipt,
+        turns=effect.turns,
+        deliveries=answered,
+        stopped=effect.stopped,
+        answered=effect.answered,
+    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rookery.agents import Endpoint
 from rookery.errors import ConfigError, ModelError, ModelErrorKind
+from rookery.gateway.clients import Client
 from rookery.models import Key, Model
+from rookery.models.cooldown import Cooldowns
+from rookery.users import Agent
 
 OFFLINE = "offline"
 """The built-in provider that needs nothing; its one model is `demo`."""
@@ -19,14 +23,25 @@ class Provider:
     """One provider as the operator set it up; `keyless` when its server wants no key.
 
     `vision`: whether its models are shown pictures; otherwise those are named in words. `timeout_seconds` bounds
-    one call of its own; None leaves that to the gateway's limits.
+    one call of its own, `first_token_seconds` the wait for the beginning of an answer; None leaves either to the
+    run. `cache_salt`: whether its server is told by a salt who may share the cache of a prompt's beginning.
+    `made_from` is whatever `open` was made of: as long as that is equal, its client stays.
     """
 
     name: str
-    open: Callable[[], Model]
+    open: Callable[[], Model] = field(compare=False)
     keyless: bool
     timeout_seconds: float | None = None
     vision: bool = False
+    first_token_seconds: float | None = None
+    cache_salt: bool = False
+    made_from: object = None
+
+    def is_still(self, other: Provider | None) -> bool:
+        """Whether a provider of a new configuration is this one, unchanged."""
+        if other is None or self != other:
+            return False
+        return self.made_from is not None or self.open is other.open
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +62,36 @@ class Providers:
         default_model: str,
         fallbacks: Sequence[str] = (),
     ) -> None:
-        self._fallbacks = tuple(fallbacks)
         self._providers = dict(providers)
         self._shared_keys = dict(shared_keys)
         self._default = default_model
-        self._open: dict[str, Model] = {}
-        self._retired: list[Model] = []
+        self._fallbacks = tuple(fallbacks)
+        self._clients = {name: Client(provider.open) for name, provider in providers.items()}
+        self._retired: set[Client] = set()
+        self.cooldowns = Cooldowns()
+        """What of all this has failed and is left alone for a while."""
 
     @property
     def shared_keys(self) -> Mapping[str, SharedKey]:
         """The shared keys by name."""
         return self._shared_keys
 
-    def endpoints(self, model: str | None, grants: Sequence[str]) -> tuple[Endpoint, ...]:
+    def endpoints(self, model: str | None, grants: Sequence[str], sharing: str) -> tuple[Endpoint, ...]:
         """Where `provider/model`, None for the default, may be asked, and after it the fallbacks, in their order.
 
-        Raises `ConfigError` if the model is unknown.
+        At least one; what cannot be asked says why by its `problem`. `sharing` names who may share a cached
+        prefix: `sharing_of` says it.
         """
         wanted = dict.fromkeys((model or self._default, *self._fallbacks))
-        return tuple(self._endpoint(name, grants) for name in wanted)
+        return tuple(self._endpoint(name, grants, sharing) for name in wanted)
 
-    def _endpoint(self, wanted: str, grants: Sequence[str]) -> Endpoint:
-        provider, client = self._client(wanted)
+    def _endpoint(self, wanted: str, grants: Sequence[str], sharing: str) -> Endpoint:
+        name, _, model_name = wanted.partition("/")
+        try:
+            self.check(wanted)
+        except ConfigError as error:
+            return Endpoint(name, None, model_name, problem=ModelError(ModelErrorKind.UNKNOWN_MODEL, error.detail))
+        provider = self._providers[name]
         key_name = next(
             (
                 name
@@ -82,13 +105,15 @@ class Providers:
             problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} is granted.")
         return Endpoint(
             provider=provider.name,
-            model=client,
-            model_name=wanted.partition("/")[2],
+            model=self._clients[name],
+            model_name=model_name,
             key=None if key_name is None else self._shared_keys[key_name].key,
             key_name=key_name,
             problem=problem,
             timeout_seconds=provider.timeout_seconds,
+            first_token_seconds=provider.first_token_seconds,
             vision=provider.vision,
+            cache_salt=_salt(sharing) if provider.cache_salt else None,
         )
 
     def check(self, model: str) -> None:
@@ -98,27 +123,43 @@ class Providers:
             known = ", ".join(sorted(self._providers))
             raise ConfigError(f"{model!r} is no model; write provider/model, with a provider of: {known}.")
 
-    def replace(
+    async def replace(
         self,
         providers: Mapping[str, Provider],
         shared_keys: Mapping[str, SharedKey],
         default_model: str,
         fallbacks: Sequence[str] = (),
     ) -> None:
-        """Take a new configuration; calls under way finish with the client they have."""
-        self._retired += self._open.values()
-        self._open = {}
+        """Take a new configuration; calls under way finish with the client they have.
+
+        It holds from the call on; waited is for what nobody uses any more to be closed.
+        """
+        gone = {name for name, provider in self._providers.items() if not provider.is_still(providers.get(name))}
+        retired = [self._clients.pop(name) for name in gone]
+        for name, provider in providers.items():
+            if name not in self._clients:
+                self._clients[name] = Client(provider.open)
+        for name in gone:
+            self.cooldowns.forget_provider(name)
+        for name, shared in self._shared_keys.items():
+            if shared_keys.get(name) != shared:
+                self.cooldowns.forget_key(shared.provider, name)
         self._fallbacks = tuple(fallbacks)
         self._providers, self._shared_keys, self._default = dict(providers), dict(shared_keys), default_model
+        self._retired = {client for client in (*self._retired, *retired) if client.is_used}
+        await asyncio.gather(*(client.retire() for client in retired))
 
     async def close(self) -> None:
         """Close every client."""
-        await asyncio.gather(*(model.close() for model in (*self._open.values(), *self._retired)))
+        await asyncio.gather(*(client.close() for client in (*self._clients.values(), *self._retired)))
 
-    def _client(self, wanted: str) -> tuple[Provider, Model]:
-        self.check(wanted)
-        provider = self._providers[wanted.partition("/")[0]]
-        client = self._open.get(provider.name)
-        if client is None:
-            client = self._open[provider.name] = provider.open()
-        return provider, client
+
+def sharing_of(agent: Agent, session_key: str) -> str:
+    """Who may share a cached prefix: the conversations of one person's or one group's own agent, and on an agent
+    that several people share each conversation for itself.
+    """
+    return session_key if agent.shared and not agent.of_a_group else agent.id
+
+
+def _salt(sharing: str) -> str:
+    return hashlib.sha256(f"rookery cache salt\n{sharing}".encode()).hexdigest()

@@ -10,6 +10,7 @@ from rookery.config import Config, load
 from rookery.errors import ConfigError, StorageUnavailable
 from rookery.gateway.gateway import Wait
 from rookery.gateway.house import House, account_settings, fit
+from rookery.gateway.pricing import tariffs
 from rookery.gateway.settings import check_models, default_model, providers_from, settings_from
 
 LOOK_EVERY = 2.0
@@ -46,10 +47,11 @@ class Reloader:
         await gateway.database.write(lambda connection: fit(connection, config, gateway.now()))
         for name, channel in gateway.channels.items():
             channel.configure(account_settings(config, name))
-        gateway.providers.replace(providers, shared_keys, default_model(config), config.models.fallbacks)
+        gateway.prices.replace(tariffs(config))
         gateway.configure(settings)
         fixed = _fixed(self._config) != _fixed(config)
         self._config = config
+        await gateway.providers.replace(providers, shared_keys, default_model(config), config.models.fallbacks)
         return f"The configuration is in force{f'; {_AT_START} change with the next start' if fixed else ''}."
 
     async def watch(self, wait: Wait = asyncio.sleep) -> None:

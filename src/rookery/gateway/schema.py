@@ -14,14 +14,16 @@ from rookery.gateway import tables as gateway_tables
 from rookery.sessions import tables as session_tables
 from rookery.storage import metadata
 from rookery.storage.scope import SETTING
+from rookery.usage import ledger as usage_tables
 from rookery.users import tables as user_tables
 
-HEAD = "0002"
+HEAD = "0004"
 """The revision that `metadata` describes; the last file in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-_DECLARED = (gateway_tables.turns, user_tables.users)  # importing them is what puts the tables on `metadata`
+# Importing them is what puts the tables on `metadata`.
+_DECLARED = (gateway_tables.turns, user_tables.users, usage_tables.ledger)
 
 
 def content_tables() -> list[Table]:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from rookery.channels import terminal, webchat
 from rookery.config import CommonAccount, Config
+from rookery.config.schema import BUILT_IN_PROVIDERS
+from rookery.config.schema import Provider as ConfiguredProvider
 from rookery.config.words import Api
 from rookery.errors import ConfigError
 from rookery.gateway.bind import Binding, Bindings
+from rookery.gateway.capacity import Limits
+from rookery.gateway.equipment import RunLimits
 from rookery.gateway.gateway import Settings
 from rookery.gateway.providers import OFFLINE, Provider, SharedKey
 from rookery.gateway.rules import AccountRules, QueueRules, Rules
-from rookery.gateway.turn import RunLimits
 from rookery.ids import AgentId, UserId
 from rookery.messages import ChatKind
 from rookery.models import Key, Model
@@ -46,9 +49,22 @@ def settings_from(config: Config) -> Settings:
             max_steps=defaults.max_steps,
             timeout_seconds=limits.timeout_seconds,
             persona=defaults.persona or "",
+            max_seconds=defaults.max_seconds,
+            tool_seconds=defaults.tool_seconds,
+            max_result_chars=defaults.max_result_chars,
+            approval_minutes=defaults.approval_minutes,
         ),
-        max_concurrent=limits.max_concurrent,
-        per_person=limits.per_user,
+        capacity=Limits(
+            total=limits.max_concurrent,
+            per_person=limits.per_user,
+            per_key=limits.per_key,
+            background=limits.background,
+            per_provider={
+                name: provider.max_concurrent
+                for name, provider in config.models.providers.items()
+                if provider.max_concurrent is not None
+            },
+        ),
     )
 
 
@@ -80,18 +96,26 @@ def providers_from(
         for name, key in config.models.shared_keys.items()
     }
     providers = {OFFLINE: Provider(OFFLINE, _open_demo, keyless=True)}
-    for name in {"openai", *config.models.providers}:
+    for name in {*BUILT_IN_PROVIDERS, *config.models.providers}:
         provider = config.models.provider(name)
-        if provider is None or provider.api is not Api.OPENAI or provider.base_url is None:
+        if provider is None or (address := provider.paths_begin) is None:
             continue
         # A server of the operator's own that no key was ever set up for is asked without one.
-        keyless = name != "openai" and not any(key.provider == name for key in shared.values())
+        keyless = name not in BUILT_IN_PROVIDERS and not any(key.provider == name for key in shared.values())
+        if provider.kind is not None:
+            from rookery.models.pydantic_ai import check_installed
+
+            check_installed(name, provider.kind)
+            keyless = False
         providers[name] = Provider(
             name,
-            _opener(name, provider.base_url, outbound, now),
+            _opener(name, provider, address, outbound, now),
             keyless,
             provider.timeout_seconds,
             config.models.sees(name),
+            provider.first_token_seconds or config.models.limits.first_token_seconds,
+            provider.cache_salt,
+            made_from=provider.model_copy(update={"prices": {}, "max_concurrent": None}),
         )
     return providers, shared
 
@@ -113,11 +137,27 @@ def _open_demo() -> Model:
     return DemoModel()
 
 
-def _opener(name: str, base_url: str, outbound: LazyOutbound, now: Callable[[], datetime]) -> Callable[[], Model]:
+def _opener(
+    name: str, provider: ConfiguredProvider, address: str, outbound: LazyOutbound, now: Callable[[], datetime]
+) -> Callable[[], Model]:
     def open_model() -> Model:
-        from rookery.models.openai import OpenAIModel
+        from rookery.models.server import ServerOptions
 
-        return OpenAIModel(outbound, base_url, name=name, now=now)
+        options = ServerOptions(provider.max_output_tokens, provider.replays, provider.extra_body)
+        match provider.api:
+            case Api.OPENAI:
+                from rookery.models.openai import OpenAIModel
+
+                return OpenAIModel(outbound, address, name=name, now=now, options=options)
+            case Api.ANTHROPIC:
+                from rookery.models.anthropic import AnthropicModel
+
+                return AnthropicModel(outbound, address, name=name, now=now, options=options)
+            case Api.PYDANTIC_AI:
+                from rookery.models.pydantic_ai import PydanticAIModel
+
+                assert provider.kind is not None, "the schema wants a kind for this api"
+                return PydanticAIModel(provider.kind, address, name=name, now=now, options=options)
 
     return open_model
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from rookery import users
 from rookery.gateway.rights import Right
+from rookery.ids import UserId
 from rookery.policy import Actor, Decision
 from rookery.users import Agent, User
 
@@ -17,7 +18,7 @@ class Standing:
     """The gate's answer, and the facts a turn is run with.
 
     `agent` is None when it is gone. `person` is whose own agent it is, None for a shared one; `timezone` is
-    that of its owner or sponsor; `grants` are the shared keys it may use.
+    that of its owner or sponsor, who `pays`, None when the agent is gone; `grants` are the shared keys it may use.
     """
 
     decision: Decision
@@ -26,6 +27,7 @@ class Standing:
     person: str | None
     timezone: str
     grants: tuple[str, ...]
+    pays: UserId | None = None
 
 
 def stand(connection: Connection, right: Right, user: User | None = None) -> Standing:
@@ -38,4 +40,4 @@ def stand(connection: Connection, right: Right, user: User | None = None) -> Sta
     person = user if user is not None and user.id == pays else users.get_user(connection, pays)
     grants = tuple(users.granted_keys(connection, agent.id))
     name = person.name if agent.owner else None
-    return Standing(right.decision, right.actor, agent, name, person.timezone, grants)
+    return Standing(right.decision, right.actor, agent, name, person.timezone, grants, pays)

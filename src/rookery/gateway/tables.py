@@ -6,7 +6,7 @@ security while the queues stay readable to the gateway.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, text
+from sqlalchemy import Boolean, Column, Index, Integer, Table, Text, UniqueConstraint, text
 
 from rookery.storage import Instant, metadata
 from rookery.storage.columns import Sequence64
@@ -133,6 +133,27 @@ idempotency = Table(
     Column("request_hash", Text, nullable=False),
     Column("object_id", Text, nullable=False),
     Column("used_at", Instant, nullable=False, index=True),
+)
+
+# Tool calls that wait, or waited, for a person's yes. The words and arguments stand in the transcript.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("turn_id", Text, primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("agent_id", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("entry_id", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("answered_by", Text, nullable=True),
+    Column("answered_at", Instant, nullable=True),
+    UniqueConstraint("turn_id", "entry_id", "place"),
+    UniqueConstraint("agent_id", "principal", "n"),
 )
 
 CONTENT_TABLES = (turn_bodies, outbox_bodies)

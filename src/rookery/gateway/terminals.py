@@ -20,11 +20,20 @@ from rookery.channels.contract import Outcome
 from rookery.channels.terminal import ACCOUNT, CHANNEL, TerminalChannel, TerminalLine, client_id_of, typed
 from rookery.errors import ChannelUnavailable, Conflict, InvalidInput, NotFound, Refused
 from rookery.gateway import deliveries, shapes, turn_facts
+from rookery.gateway.consent import question_number
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.inbound import Wish
 from rookery.gateway.operations.desk import known_user
 from rookery.gateway.turns import Turn
-from rookery.gateway.watchers import TurnDelta, TurnEvent, TurnFinished, TurnStarted
+from rookery.gateway.watchers import (
+    TurnApproval,
+    TurnDelta,
+    TurnEvent,
+    TurnFinished,
+    TurnJoined,
+    TurnStarted,
+    TurnWaiting,
+)
 from rookery.ids import AgentId, DeliveryId, SessionId, TurnId
 from rookery.models import TextDelta, ToolCallDelta
 
@@ -141,6 +150,7 @@ class Terminal:
                     in_reply_to=client_id_of(message.route.message_id),
                     speaker=message.speaker.name,
                     text=message.text,
+                    asks=question_number(message.delivery_id),
                 )
             )
             # Asking the line for its next message acknowledges this one, which only the client may do.
@@ -168,6 +178,12 @@ class Terminal:
                         if event.turn_id in mine:
                             await self._tell_delta(event, calls)
                         continue
+                    if isinstance(event, TurnWaiting):
+                        if event.turn_id in mine:
+                            await self._tell(shapes.InLine(event.turn_id, event.position))
+                        continue
+                    if isinstance(event, TurnApproval):
+                        continue  # the question itself is a delivery
                     if watch.turns.isdisjoint(event.turn_ids):
                         continue  # somebody else's turn, or another terminal's, in the same session
                     await self._tell_ends(event, mine, watch)
@@ -176,9 +192,11 @@ class Terminal:
             if self._watches.get(key) is watch:
                 del self._watches[key]
 
-    async def _tell_ends(self, event: TurnStarted | TurnFinished, mine: set[TurnId], watch: _Watch) -> None:
+    async def _tell_ends(
+        self, event: TurnStarted | TurnJoined | TurnFinished, mine: set[TurnId], watch: _Watch
+    ) -> None:
         match event:
-            case TurnStarted():
+            case TurnStarted() | TurnJoined():
                 mine.add(event.turn_id)
                 await self._tell(shapes.Started(event.turn_id, event.turn_ids))
             case TurnFinished():

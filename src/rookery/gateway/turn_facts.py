@@ -123,6 +123,14 @@ def waiting(connection: Connection, session_id: SessionId) -> int:
     return connection.execute(query).scalar_one()
 
 
+def unfinished(connection: Connection, session_id: SessionId, principal: str) -> list[TurnId]:
+    """What one principal said in a session that has no end yet, in the order of acceptance."""
+    query = select(_t.turn_id).where(
+        _t.session_id == session_id, _t.principal == principal, _t.finished_at.is_(None)
+    )
+    return [TurnId(turn_id) for turn_id in connection.execute(query.order_by(_t.seq)).scalars()]
+
+
 def count_unfinished(connection: Connection) -> int:
     """How many turns of all sessions have no end yet."""
     return connection.execute(select(func.count()).where(_t.finished_at.is_(None))).scalar_one()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from rookery.ids import AgentId, SessionId, TurnId, UserId
 from rookery.messages import StopReason, Usage
@@ -40,11 +42,43 @@ class TurnStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnJoined:
+    """Messages joined a turn that is being answered; `turn_ids` are all it answers now."""
+
+    turn_id: TurnId
+    turn_ids: tuple[TurnId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnWaiting:
+    """A turn waits for a free model; `position` is its place in line, 1 for the next, None once it has one."""
+
+    turn_id: TurnId
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnDelta:
     """Something streamed by."""
 
     turn_id: TurnId
     event: ModelEvent
+
+
+@dataclass(frozen=True, slots=True)
+class TurnApproval:
+    """A turn waits for its person's yes to a call, or does so no more; `state` is one of `agents.Verdict`.
+
+    `words` say what the call would do, `arguments` are those of the tool; `n` is what it is answered by.
+    """
+
+    turn_id: TurnId
+    n: int
+    tool: str
+    words: str
+    arguments: Mapping[str, Any]
+    state: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +107,7 @@ class SessionRemoved:
     """A session is gone."""
 
 
-TurnEvent = TurnStarted | TurnDelta | TurnFinished
+TurnEvent = TurnStarted | TurnJoined | TurnWaiting | TurnDelta | TurnApproval | TurnFinished
 Event = TurnEvent | SessionChanged | SessionRemoved
 
 Follower = Callable[[TurnEvent], None]

@@ -79,9 +79,9 @@ class Usage(Struct, frozen=True, rename="camel", omit_defaults=True):
     """What one model call used, or several together.
 
     `cached_tokens` (read from the provider's prompt cache) and `cache_write_tokens` (written to it) are part of
-    `input_tokens`. `cost_nano_usd` is in nano-dollars, 10^-9 of a US dollar. `estimated`: the provider did not
-    count all of it, or nobody heard what it counted. `unpriced`: for some of it no price is known, and the cost is
-    that of the rest.
+    `input_tokens`. `cost_nano_usd` is in nano-dollars, 10^-9 of a US dollar; None when nothing of it was priced.
+    `estimated`: the provider did not count all of it, or nobody heard what it counted. `unpriced`: for some of it
+    no price is known, and the cost is that of the rest.
     """
 
     input_tokens: int = 0
@@ -89,7 +89,7 @@ class Usage(Struct, frozen=True, rename="camel", omit_defaults=True):
     cached_tokens: int = 0
     estimated: bool = False
     cache_write_tokens: int = 0
-    cost_nano_usd: int = 0
+    cost_nano_usd: int | None = None
     unpriced: bool = False
 
     def __add__(self, other: Usage) -> Usage:
@@ -99,9 +99,14 @@ class Usage(Struct, frozen=True, rename="camel", omit_defaults=True):
             self.cached_tokens + other.cached_tokens,
             self.estimated or other.estimated,
             self.cache_write_tokens + other.cache_write_tokens,
-            self.cost_nano_usd + other.cost_nano_usd,
+            _sum(self.cost_nano_usd, other.cost_nano_usd),
             self.unpriced or other.unpriced,
         )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """What both cost, as far as it is known of either."""
+    return other if one is None else one if other is None else one + other
 
 
 class SenderNote(Struct, frozen=True, omit_defaults=True):

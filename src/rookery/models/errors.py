@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -58,8 +58,7 @@ def error_of_answer(
         said: object = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = None
-    wait = _retry_after(header, now) if status in {429, 503, 529} or status >= 500 else None
-    return _error(who, status, said, private, wait)
+    return _error(who, status, said, private, wait_told(header, now))
 
 
 def error_of_object(who: str, said: object, *, private: Private) -> ModelError:
@@ -82,6 +81,8 @@ def _error(who: str, status: int, said: object, private: Private, wait: float | 
         detail += f": {words}"
     elif status == 404:
         detail += " without saying why; does baseUrl end with what the API's paths begin after, usually /v1?"
+    if kind is Kind.WRONG_KEY and private.secret is None:
+        detail += "; no key was sent, add one of this provider under models.sharedKeys and grant it"
     return ModelError(kind, detail, retry_after=wait)
 
 
@@ -100,6 +101,7 @@ class _Said(Struct):
     status: Any = None
     detail: Any = None
     details: Any = None
+    metadata: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,19 @@ def _facts(said: object) -> _Facts:
             message=fields.detail if isinstance(fields.detail, str) else _first_detail(fields.detail).msg
         )
     delay = _first_detail(fields.details, lambda detail: detail.retry_delay is not None).retry_delay
+    # Anthropic tells a spent budget from a rate only in its details.
+    reason = _field(fields.details, "error_code")
+    flagged = "moderation" if _field(fields.metadata, "reasons") else ""  # OpenRouter, with a 403
     return _Facts(
         message=fields.message if isinstance(fields.message, str) else "",
-        labels=f"{fields.code} {fields.type} {fields.status}".lower(),
+        labels=f"{fields.code} {fields.type} {fields.status} {reason} {flagged}".lower(),
         status=fields.code if isinstance(fields.code, int) and 400 <= fields.code < 600 else None,
         wait=delay if isinstance(delay, str) else "",
     )
+
+
+def _field(details: object, name: str) -> object:
+    return cast("dict[object, object]", details).get(name) if isinstance(details, dict) else None
 
 
 def _first_detail(details: object, wanted: Callable[[_Detail], bool] = lambda _: True) -> _Detail:
@@ -147,31 +156,68 @@ def _kind(status: int, facts: _Facts) -> ModelErrorKind:
     for kind, labels in _BY_LABEL:
         if any(label in facts.labels for label in labels):
             return kind
+    message = facts.message.lower()
+    if any(phrase in message for phrase in _SPENT):
+        return Kind.NO_CREDIT
     if status in {200, 400, 413, 422, 500}:
-        message = facts.message.lower()
         for kind, phrases in _BY_PHRASE:
             if any(phrase in message for phrase in phrases):
                 return kind
     by_status = _BY_STATUS.get(status)
     if by_status is not None:
         return by_status
+    if status == 200:
+        # An error in mid-stream has no status of its own; what the request did wrong is said by its type.
+        return Kind.BAD_REQUEST if _OURS.search(facts.labels) else Kind.OVERLOADED
     return Kind.BAD_REQUEST if 400 <= status < 500 else Kind.OVERLOADED
 
 
-def _retry_after(header: Callable[[str], str | None], now: Callable[[], datetime]) -> float | None:
+def wait_told(header: Callable[[str], str | None], now: Callable[[], datetime]) -> float | None:
+    """How many seconds the headers ask us to wait; None when they do not say.
+
+    Where none of them says so outright, it is until every limit that is used up begins anew.
+    """
     milliseconds = header("Retry-After-Ms")
     if milliseconds is not None and _NUMBER.fullmatch(milliseconds.strip()):
         return float(milliseconds) / 1000
     value = header("Retry-After")
-    if value is None:
-        return None
-    if _NUMBER.fullmatch(value.strip()):
-        return float(value)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - now().timestamp())
+    if value is not None:
+        return _seconds_until(value, now)
+    waits = [
+        wait
+        for left, reset in _LIMITS
+        if (header(left) or "").strip() in {"0", "0.0"}
+        and (told := header(reset)) is not None
+        and (wait := _seconds_until(told, now)) is not None
+    ]
+    return max(waits, default=None)
+
+
+def _seconds_until(value: str, now: Callable[[], datetime]) -> float | None:
+    """Seconds from now, out of a number of them, a span such as 6m0s, or a moment in any of three ways."""
+    value = value.strip()
+    if _NUMBER.fullmatch(value):
+        number = float(value)
+        if number < _FIRST_MOMENT:
+            return number
+        # Nobody asks to wait for thirty years: it is the second, or millisecond, since 1970.
+        return max(0.0, (number / 1000 if number > _FIRST_MOMENT * 1000 else number) - now().timestamp())
+    span = _SPAN.fullmatch(value)
+    if span is not None and value:
+        hours, minutes, seconds, milliseconds = (float(part or 0) for part in span.groups())
+        return 3600 * hours + 60 * minutes + seconds + milliseconds / 1000
+    when = _moment(value)
+    return None if when is None else max(0.0, when.timestamp() - now().timestamp())
+
+
+def _moment(value: str) -> datetime | None:
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            when = read(value)
+        except ValueError:
+            continue
+        return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
+    return None
 
 
 def _hinted_wait(facts: _Facts) -> float | None:
@@ -194,17 +240,34 @@ _QUOTED = 10  # the shortest run of characters that counts as quoted from the pr
 _KEY_LIKE = re.compile(
     r"\b(?:sk|rk|pk|gsk|xai|key|AIza)[-_]?[A-Za-z0-9*_.-]{8,}|\b[A-Za-z0-9]*\*{4,}[A-Za-z0-9*]*"
 )
-_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_NUMBER = re.compile(r"\d{1,14}(\.\d{1,9})?")
+_FIRST_MOMENT = 1_000_000_000.0
+_AMOUNT = r"(\d{1,9}(?:\.\d{1,9})?)"
+_SPAN = re.compile(rf"(?:{_AMOUNT}h)?(?:{_AMOUNT}m)?(?:{_AMOUNT}s)?(?:{_AMOUNT}ms)?")
+_LIMITS = (
+    *(
+        (f"anthropic-ratelimit-{what}-remaining", f"anthropic-ratelimit-{what}-reset")
+        for what in ("requests", "tokens", "input-tokens", "output-tokens")
+    ),
+    *((f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}") for what in ("requests", "tokens")),
+    ("x-ratelimit-remaining", "x-ratelimit-reset"),
+)
+"""Where servers say how much of a limit is left, and when it begins anew: Anthropic, OpenAI, OpenRouter."""
+
 _WAIT = re.compile(r"(?:(?P<minutes>\d{1,4})m(?!s)\s*)?(?P<amount>\d{1,9}(?:\.\d{1,9})?)\s*(?P<unit>ms|s)?")
 _WAIT_HINT = re.compile(r"(?:try again|retry)\s+(?:in|after)\s+" + _WAIT.pattern, re.IGNORECASE)
 
 _BY_LABEL: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
-    (Kind.NO_CREDIT, ("insufficient_quota", "insufficient_balance", "insufficient_credit", "billing")),
+    (
+        Kind.NO_CREDIT,
+        ("insufficient_quota", "insufficient_balance", "insufficient_credit", "billing", "spend_limit"),
+    ),
     (Kind.CONTEXT_TOO_LONG, ("context_length", "exceed_context_size", "context_window", "string_above_max")),
     (Kind.CONTENT_REFUSED, ("content_filter", "content_policy", "moderation", "responsibleai")),
     (Kind.WRONG_KEY, ("api_key", "authentication", "unauthorized", "permission")),
-    (Kind.UNKNOWN_MODEL, ("model_not_found", "notfounderror", "not_found_error")),
+    (Kind.UNKNOWN_MODEL, ("model_not_found", "notfounderror", "not_found_error", "invalid_model")),
     (Kind.RATE_LIMITED, ("rate_limit", "too_many_requests", "resource_exhausted")),
+    (Kind.TIMED_OUT, ("timeout",)),
     (Kind.OVERLOADED, ("overloaded", "unavailable", "server_error", "internalservererror")),
 )
 _BY_PHRASE: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
@@ -219,11 +282,26 @@ _BY_PHRASE: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
             "input is too long",
             "reduce the length",
             "maximum number of tokens",
+            "exceed context limit",
+            "`max_new_tokens` must be",
         ),
     ),
-    (Kind.NO_CREDIT, ("credit balance", "insufficient credit", "insufficient balance")),
-    (Kind.WRONG_KEY, ("api key",)),
+    (Kind.CONTENT_REFUSED, ("content filtering policy",)),
+    (Kind.UNKNOWN_MODEL, ("not a valid model", "model not exist", "invalid model")),
+    (Kind.WRONG_KEY, ("api key", "organization has been disabled")),
 )
+_SPENT = (
+    "credit balance",
+    "insufficient credit",
+    "insufficient balance",
+    "api usage limits",
+    "used all available credits",
+    "spending limit",
+)
+"""What servers say, under whatever status, when there is no money left."""
+
+_OURS = re.compile(r"invalid_request|badrequest|bad_request")
+
 _BY_STATUS: dict[int, ModelErrorKind] = {
     401: Kind.WRONG_KEY,
     402: Kind.NO_CREDIT,
@@ -232,4 +310,5 @@ _BY_STATUS: dict[int, ModelErrorKind] = {
     408: Kind.TIMED_OUT,
     413: Kind.CONTEXT_TOO_LONG,
     429: Kind.RATE_LIMITED,
+    504: Kind.TIMED_OUT,
 }

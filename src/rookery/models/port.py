@@ -1,7 +1,7 @@
 """What a model is to us: a request goes in, words and tool calls stream out.
 
-`Model` is the port; `openai.py` speaks to servers, `demo.py` needs nothing. A request names everything it
-needs, the key included: an implementation reads no environment and remembers nothing between calls.
+`Model` is the port; `openai.py` and `anthropic.py` speak to servers, `demo.py` needs nothing. A request names
+everything it needs, the key included: an implementation reads no environment and remembers nothing between calls.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from rookery.messages import MessageEntry, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
+import msgspec
+
+from rookery.messages import MessageEntry, Part, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
 
 INVALID_ARGUMENTS = "invalidArguments"
 """The one key of a tool call's arguments when the model wrote something that is not a JSON object.
@@ -26,11 +28,27 @@ class PromptMessage:
     the same bytes go out on every call, which is what a provider's prompt cache needs.
     """
 
-    __slots__ = ("_wire", "entry")
+    __slots__ = ("_call_ids", "_characters", "_wire", "entry")
 
     def __init__(self, entry: MessageEntry) -> None:
         self.entry = entry
         self._wire: dict[str, bytes] = {}
+        self._characters: int | None = None
+        self._call_ids: tuple[str, ...] | None = None
+
+    @property
+    def characters(self) -> int:
+        """How many characters its content has, tool calls included and pictures not; counted once."""
+        if self._characters is None:
+            self._characters = characters_in(self.entry.content)
+        return self._characters
+
+    @property
+    def call_ids(self) -> tuple[str, ...]:
+        """The ids of the tool calls in it; collected once."""
+        if self._call_ids is None:
+            self._call_ids = tuple(part.id for part in self.entry.content if isinstance(part, ToolCallPart))
+        return self._call_ids
 
     def wire(self, form: str, encode: Callable[[MessageEntry], bytes]) -> bytes:
         """The entry in the wire format named `form`, encoded once."""
@@ -38,6 +56,22 @@ class PromptMessage:
         if encoded is None:
             encoded = self._wire[form] = encode(self.entry)
         return encoded
+
+
+def characters_in(content: Sequence[Part]) -> int:
+    """How many characters there are in these parts, tool calls included and pictures not."""
+    length = 0
+    for part in content:
+        match part:
+            case TextPart():
+                length += len(part.text)
+            case ThinkingPart():
+                length += len(part.thinking)
+            case ToolCallPart():
+                length += len(part.name) + len(msgspec.json.encode(part.arguments))
+            case _:
+                continue
+    return length
 
 
 @dataclass(frozen=True, slots=True)

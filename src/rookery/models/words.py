@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from rookery.messages import MessageEntry, Part, TextPart, ThinkingPart, ToolCallPart, Usage
-from rookery.models.port import ModelRequest
+from rookery.models.port import ModelRequest, characters_in
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -25,8 +25,8 @@ def estimated(request: ModelRequest, content: tuple[Part, ...]) -> Usage:
     """What a call would have used, guessed from its length; the same request always gives the same."""
     asked = len(request.instructions) + len(request.context)
     for message in request.history:
-        asked += _length(message.entry.content)
-    return Usage(tokens_in(asked), tokens_in(_length(content)), estimated=True)
+        asked += message.characters
+    return Usage(tokens_in(asked), tokens_in(characters_in(content)), estimated=True)
 
 
 def everything_said(request: ModelRequest) -> Iterator[str]:
@@ -52,21 +52,6 @@ def _texts(entry: MessageEntry) -> Iterator[str]:
                 yield f"{part.name} {msgspec.json.encode(part.arguments).decode()}"
             case _:
                 yield f"[Image: {part.name or part.attachment_id}]"
-
-
-def _length(content: tuple[Part, ...]) -> int:
-    length = 0
-    for part in content:
-        match part:
-            case TextPart():
-                length += len(part.text)
-            case ThinkingPart():
-                length += len(part.thinking)
-            case ToolCallPart():
-                length += len(part.name) + len(msgspec.json.encode(part.arguments))
-            case _:
-                continue
-    return length
 
 
 _PIECE = re.compile(r"\S+\s*|\s+")

@@ -31,6 +31,8 @@ __all__ = ["WHOLE_LIMIT", "Answer", "Blocked", "Outbound"]
 _CONNECTIONS = 512
 _KEEP_ALIVE_SECONDS = 4.0  # uvicorn (so vLLM) hangs up after 5 idle seconds; a POST on such a line would be lost
 _LINGER_SECONDS = 1.0
+# Servers that say they keep a connection and close it behind a streamed answer: what is asked on it then is lost.
+_CLOSE_BEHIND_ANSWERS = frozenset({"llama.cpp"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,8 +42,9 @@ class Outbound:
     def __init__(self, *, look_up: LookUp | None = None) -> None:
         """`look_up` finds the addresses of the names that `public` is given, instead of the system's resolver."""
         self._public = PublicClient(look_up)
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether they keep connections
         self._lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}  # left, their end not yet seen
+        self._not_kept: set[str] = set()  # hosts, with their ports, to which no connection is kept
         self._closed = False
 
     @asynccontextmanager
@@ -54,27 +57,31 @@ class Outbound:
         body: bytes | None = None,
         total_seconds: float | None,
         idle_seconds: float | None = None,
-        connect_seconds: float = 10.0,
+        connect_seconds: float = 5.0,
     ) -> AsyncGenerator[Answer, None]:
         """Ask an address that the operator wrote in `rookery.yaml`; such addresses are not checked.
 
         Never use it for an address that a person, a model, a message or a page named. `total_seconds` bounds
-        everything from here to the last byte, `idle_seconds` each silence; None is no bound. Leaving the block
-        before the body's end hangs up at once, unless `Answer.leave` was called. Raises the four errors at the
+        everything from here to the last byte, `idle_seconds` each silence; None is no bound. `connect_seconds`
+        is what the network has to bring a connection about. Leaving the block before the body's end hangs up at
+        once, unless `Answer.leave` was called. Raises the four errors at the
         top of this module; any HTTP status, a redirect too, is an answer and not an error.
         """
         timeout = _timeout(total_seconds, connect_seconds, idle_seconds)
-        session = self._open_session()
         try:
             address = _parsed(url)
         except ValueError as error:
             raise ConnectionRefusedError(NO_ADDRESS) from error
+        host = address.raw_authority
+        session = self._open_session(keep=host not in self._not_kept)
         try:
             response = await session.request(
                 method, address, headers=headers, data=body, timeout=timeout, allow_redirects=False
             )
         except (OSError, ValueError, aiohttp.ClientError) as error:
             raise in_common_words(error) from error
+        if response.headers.get("Server") in _CLOSE_BEHIND_ANSWERS:
+            self._not_kept.add(host)
         answer = Answer(response)
         try:
             yield answer
@@ -133,24 +140,29 @@ class Outbound:
             timer.cancel()
             response.close()
         self._lingering.clear()
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
         await self._public.close()
 
-    def _open_session(self) -> aiohttp.ClientSession:
+    def _open_session(self, *, keep: bool) -> aiohttp.ClientSession:
         if self._closed:
             raise ConnectionRefusedError("The outbound client is closed; the gateway is stopping.")
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_SECONDS)
-            self._session = aiohttp.ClientSession(
+        session = self._sessions.get(keep)
+        if session is None:
+            connector = (
+                aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+                if keep
+                else aiohttp.TCPConnector(limit=_CONNECTIONS, force_close=True)
+            )
+            session = self._sessions[keep] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # Whoever compresses a stream holds it back until a block is full.
                 headers={"Accept-Encoding": "identity", "User-Agent": "rookery"},
                 trust_env=False,
             )
-        return self._session
+        return session
 
     def _let_run_out(self, response: aiohttp.ClientResponse) -> None:
         # aiohttp gives the connection back by itself when the end comes; closing it after that does nothing.

@@ -26,7 +26,7 @@ class LazyOutbound:
         body: bytes | None = None,
         total_seconds: float | None,
         idle_seconds: float | None = None,
-        connect_seconds: float = 10.0,
+        connect_seconds: float = 5.0,
     ) -> AbstractAsyncContextManager[Answer]:
         """See `Outbound.operator`."""
         return self._opened().operator(

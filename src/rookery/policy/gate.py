@@ -44,6 +44,9 @@ class Action(StrEnum):
     DELETE_SESSION = "session.delete"
     STOP_TURN = "turn.stop"
     READ_TURN = "turn.read"
+    APPROVE = "turn.approve"
+    """Allow a call of a tool, or not, that waits for the yes of whoever caused the turn."""
+
     ADD_ATTACHMENT = "attachment.add"
     READ_ATTACHMENT = "attachment.read"
     CALL_TOOL = "tool.call"
@@ -61,6 +64,9 @@ class Action(StrEnum):
 
     CREATE_TOKEN = "token.create"  # noqa: S105
     END_CREDENTIAL = "credential.end"
+    READ_USAGE = "person.usage"
+    """See what model calls they pay for, by id and number; nothing that was said."""
+
     READ_IDENTITIES = "identity.read"
     LINK_IDENTITY = "identity.link"
 
@@ -74,6 +80,9 @@ class Action(StrEnum):
     """See the shared keys by name."""
 
     MANAGE_SPACES = "spaces.manage"
+    READ_ALL_USAGE = "usage.read"
+    """See what model calls everybody pays for."""
+
     READ_HOUSE = "house.read"
     """Counts, health and metrics."""
 
@@ -109,7 +118,7 @@ _ON_PEOPLE = frozenset(
     action for action in Action if action.partition(".")[0] in {"person", "credential", "token", "identity"}
 )
 
-_AS_SOMEBODY = frozenset({Action.TALK, Action.HEAR, Action.CALL_TOOL, Action.ADD_ATTACHMENT})
+_AS_SOMEBODY = frozenset({Action.TALK, Action.HEAR, Action.CALL_TOOL, Action.ADD_ATTACHMENT, Action.APPROVE})
 """What is only ever done as a person."""
 
 _GUEST_ACTIONS = frozenset(
@@ -149,6 +158,7 @@ _OWN_PERSON = frozenset(
         Action.CREATE_TOKEN,
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
+        Action.READ_USAGE,
     }
 )
 _ADMIN_ON_PERSON = frozenset(
@@ -160,6 +170,7 @@ _ADMIN_ON_PERSON = frozenset(
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
         Action.LINK_IDENTITY,
+        Action.READ_USAGE,
     }
 )
 """An admin can lock somebody out and back in; never become them: no token is made for somebody else."""
@@ -243,6 +254,8 @@ def _member(actor: Member, action: Action, resource: AgentResource) -> Decision:
         if resource.chat is not ChatKind.DM:
             return Decision(False, "A person's own assistant does not answer in groups.")
         return _YES
+    if action is Action.APPROVE and not resource.own_turn:
+        return Decision(False, "Only who caused the answer can allow what it does.")
     keeper = actor.admin or agent.sponsor == actor.user_id
     if agent.of_a_group and resource.chat is ChatKind.DM and not (keeper and action in _KNOWN_TO_KEEPERS):
         return Decision(False, "This assistant is a group's own.")

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from rookery.errors import InvalidInput
 from rookery.ids import SessionId
-from rookery.messages import AnyEntry, Header, InfoEntry, MessageEntry
+from rookery.messages import AnyEntry, Header, InfoEntry, MessageEntry, Usage
 
 ACTIVE = "active"
 """The status of a session of which no info entry says another."""
@@ -23,7 +23,8 @@ class SessionSummary(Struct, frozen=True, kw_only=True):
     """One session on the list. All of it can be had again from the transcript.
 
     `updated_at` is the latest time of its entries. `entry_count` counts every entry but not the header.
-    `input_tokens` and `output_tokens` sum what the model calls of the transcript used.
+    `input_tokens` and `output_tokens` sum what the model calls of the transcript used; `cost_nano_usd` what they
+    cost, None as soon as that of one of them is not known.
     """
 
     session_id: SessionId
@@ -40,6 +41,7 @@ class SessionSummary(Struct, frozen=True, kw_only=True):
     entry_count: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost_nano_usd: int | None = 0
 
     @property
     def cursor(self) -> str:
@@ -61,6 +63,7 @@ def fold(summary: SessionSummary, entries: Iterable[AnyEntry]) -> SessionSummary
     """The summary after these further entries, in their order."""
     updated_at = summary.updated_at
     count, read, written = summary.entry_count, summary.input_tokens, summary.output_tokens
+    cost = summary.cost_nano_usd
     changes: dict[str, object] = {}
     for entry in entries:
         count += 1
@@ -69,6 +72,7 @@ def fold(summary: SessionSummary, entries: Iterable[AnyEntry]) -> SessionSummary
             if entry.usage is not None:
                 read += entry.usage.input_tokens
                 written += entry.usage.output_tokens
+                cost = _with(cost, entry.usage)
         elif isinstance(entry, InfoEntry):
             for name in _FOLDED:
                 value = getattr(entry, name)
@@ -83,8 +87,18 @@ def fold(summary: SessionSummary, entries: Iterable[AnyEntry]) -> SessionSummary
         entry_count=count,
         input_tokens=read,
         output_tokens=written,
+        cost_nano_usd=cost,
         **changes,
     )
+
+
+def _with(cost: int | None, usage: Usage) -> int | None:
+    """The cost with that of one more call; None when one is not known, as of those made before it was kept."""
+    if cost is None or usage.unpriced:
+        return None
+    if usage.cost_nano_usd is None:
+        return None if usage.input_tokens or usage.output_tokens else cost
+    return cost + usage.cost_nano_usd
 
 
 def read_cursor(cursor: str) -> tuple[datetime, SessionId]:

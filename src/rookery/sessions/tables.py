@@ -97,6 +97,7 @@ sessions = Table(
     Column("session_id", _Id, primary_key=True),
     Column("header", Text, nullable=False),
     *_summary_columns(),
+    Column("cost_nano_usd", BigInteger),
 )
 Index("ix_sessions_latest", sessions.c.agent_id, sessions.c.updated_at, sessions.c.session_id)
 
@@ -120,6 +121,7 @@ indexed = Table(
     Column("session_id", Text, primary_key=True),
     *_summary_columns(),
     Column("indexed_bytes", Integer, nullable=False),
+    Column("cost_nano_usd", BigInteger),
 )
 Index("ix_sessions_latest", indexed.c.updated_at, indexed.c.session_id)
 

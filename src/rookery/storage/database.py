@@ -25,13 +25,17 @@ class Database(Protocol):
         """Which of the two kinds of database this is."""
         ...
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
         """Run `work` in one transaction; returns when it is committed and synced.
 
         Writes with `then` commit in the order in which they are submitted. It is called in the event loop right
         after the commit, in that same order, also when the caller has been cancelled meanwhile: it is how others
         are told of what is now true. Raises what `work` raises, or `StorageUnavailable` when the commit failed;
         in both cases nothing of it is there.
+
+        `relaxed` returns before it is synced: it outlives this process, but until the next write that is synced a
+        power cut (or a crash of the database's own server) may undo it. It never makes anybody else's write less
+        lasting: whatever is synced after it has it synced too.
         """
         ...
 

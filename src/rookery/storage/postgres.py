@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -41,11 +41,11 @@ class PostgresDatabase:
         self._closed = False
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
         if self._closed:
             raise StorageUnavailable("The database is closed.")
         # A caller that is cancelled in mid-commit must not leave others untold.
-        return await self._to_its_end(self._write(work, then))
+        return await self._to_its_end(self._write(_unsynced(work) if relaxed else work, then))
 
     async def _write(self, work: Work[T], then: Callable[[T], None] | None) -> T:
         if then is None:
@@ -105,6 +105,19 @@ class PostgresDatabase:
             except OSError as error:
                 raise StorageUnavailable(f"The database cannot be reached: {error}.") from error
         raise AssertionError("the last attempt returns or raises")
+
+
+def _unsynced(work: Work[T]) -> Work[T]:
+    """The same unit of work, whose commit does not wait for the log to be synced; later ones take it along."""
+
+    def relaxed(connection: Connection) -> T:
+        connection.execute(_DO_NOT_WAIT)
+        return work(connection)
+
+    return relaxed
+
+
+_DO_NOT_WAIT = text("SET LOCAL synchronous_commit = off")
 
 
 def _code(error: DBAPIError) -> str | None:

@@ -1,7 +1,8 @@
 """The embedded database: SQLite, one writer thread with group commit, readers beside it.
 
-Units of work that wait while a commit is being synced are committed together with one sync. When one of a
-batch fails, the batch is undone and each is run alone, so that nobody pays for another's mistake.
+Units of work that wait while a commit is being synced are committed together with one sync; none is spent on a
+batch in which everything is relaxed. When one of a batch fails, the batch is undone and each is run alone, so that
+nobody pays for another's mistake.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ BATCH = 256
 """The most units of work one commit carries."""
 
 PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
-"""What a connection is told first: with less, a commit could be lost to a power cut."""
+"""What a connection is told first: with less, a commit could be lost to a power cut. A batch of relaxed work alone
+is committed with `synchronous=NORMAL`, which appends it to the log without waiting for the disk."""
 
 Connect = Callable[[], Any]
 """Opens a DBAPI connection; an argument so that tests can put a faulty disk under SQLite."""
@@ -47,8 +49,8 @@ class SqliteDatabase:
             engine = _engine(connect or _connector(path))
             self._reader = _Worker(engine, "rookery-db-reader", write=False, threads=readers)
 
-    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None) -> T:
-        return await self._writer.submit(work, then)
+    async def write(self, work: Work[T], *, then: Callable[[T], None] | None = None, relaxed: bool = False) -> T:
+        return await self._writer.submit(work, then, relaxed=relaxed)
 
     async def read(self, work: Work[T]) -> T:
         return await self._reader.submit(work, None)
@@ -83,6 +85,7 @@ class _Job:
     then: Callable[[Any], None] | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    relaxed: bool
     result: Any = None
     error: BaseException | None = None
     ended: bool = False
@@ -96,6 +99,7 @@ class _Worker:
         self._writes = write
         self._begin = "BEGIN IMMEDIATE" if write else "BEGIN"
         self._batch = BATCH if write else 1
+        self._synced = True
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._threads = [
@@ -104,12 +108,12 @@ class _Worker:
         for thread in self._threads:
             thread.start()
 
-    async def submit(self, work: Work[T], then: Callable[[T], None] | None) -> T:
+    async def submit(self, work: Work[T], then: Callable[[T], None] | None, *, relaxed: bool = False) -> T:
         if self._closed:
             raise StorageUnavailable("The database is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, then, loop, future))
+        self._queue.put(_Job(work, then, loop, future, relaxed))
         return await future
 
     def close(self) -> None:
@@ -141,6 +145,7 @@ class _Worker:
 
     def _open(self) -> Connection:
         connection = self._engine.connect()
+        self._synced = True
         if self._writes:
             # What a killed process, or a failed sync, left in the log is read by everybody and may still not be
             # on the disk. Writing it into the database file puts it there before anything is built on it.
@@ -167,6 +172,7 @@ class _Worker:
         """Commit all jobs together, or each alone when one of them fails. Raises when the storage does."""
         # Straight to the driver: these two run with every unit of work, and Core doubles what they cost.
         driver = _driver(connection)
+        self._sync(driver, not all(job.relaxed for job in jobs))
         driver.cursor().execute(self._begin)
         for job in jobs:
             try:
@@ -185,6 +191,13 @@ class _Worker:
         driver.cursor().execute("COMMIT")
         for job in jobs:
             job.ended = True
+
+    def _sync(self, driver: Any, synced: bool) -> None:
+        """Say whether the next commit waits for the disk. One that does syncs the whole log: what was committed
+        before it without waiting, too."""
+        if self._writes and synced is not self._synced:
+            driver.cursor().execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            self._synced = synced
 
 
 def _driver(connection: Connection) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from rookery.errors import ToolFailed, ToolRetry
-from rookery.models import INVALID_ARGUMENTS, ToolSpec
-from rookery.policy import Decision
+from rookery.models import ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,8 @@ class Tool(Protocol):
     spec: ToolSpec
 
     effects: bool
-    """Whether a call changes anything outside. Such a call is never repeated after a crash."""
+    """Whether a call changes anything outside. Such a call is never repeated after a crash, and runs alone; calls
+    of tools without effects run side by side."""
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         """Do it and return what the model is told. May be cancelled at any point.
@@ -36,44 +35,19 @@ class Tool(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
-    """What a call came to, as the model is told."""
+class AsksFirst(Protocol):
+    """A tool some of whose calls need the person's yes before they are made."""
 
-    text: str
-    is_error: bool = False
+    def approval(self, arguments: dict[str, Any], context: ToolContext) -> str | None:
+        """What this call would do, in words for the person; None when it needs no yes.
+
+        The same for the same arguments whenever it is asked, for it is asked again after a restart. Never waits.
+        Raises `ToolRetry` or `ToolFailed` as a call does.
+        """
+        ...
 
 
-class Toolset:
-    """The tools of one run, each call behind the gate."""
+class TakesItsTime(Protocol):
+    """A tool that says itself how long one call may take, in seconds."""
 
-    def __init__(self, tools: Iterable[Tool], context: ToolContext, allowed: Callable[[str], Decision]) -> None:
-        self._tools = {tool.spec.name: tool for tool in tools}
-        self._context = context
-        self._allowed = allowed
-
-    @property
-    def specs(self) -> list[ToolSpec]:
-        """The tools this actor may call, as the model is told of them, in the order of their names."""
-        return [self._tools[name].spec for name in sorted(self._tools) if self._allowed(name)]
-
-    def has_effects(self, name: str) -> bool:
-        """Whether a call of this tool may have changed something; an unknown tool never ran."""
-        tool = self._tools.get(name)
-        return tool is not None and tool.effects
-
-    async def call(self, name: str, arguments: dict[str, Any]) -> ToolOutcome:
-        """Call a tool if the gate allows it. Everything that can go wrong is an outcome the model can read."""
-        tool = self._tools.get(name)
-        if tool is None:
-            known = ", ".join(sorted(self._tools)) or "none"
-            return ToolOutcome(f"There is no tool {name!r}; there are: {known}.", is_error=True)
-        decision = self._allowed(name)
-        if not decision:
-            return ToolOutcome(decision.reason, is_error=True)
-        if INVALID_ARGUMENTS in arguments:
-            return ToolOutcome(f"The arguments of {name} are not a JSON object; call it again.", is_error=True)
-        try:
-            return ToolOutcome(await tool.call(arguments, self._context))
-        except (ToolRetry, ToolFailed) as error:
-            return ToolOutcome(error.detail, is_error=True)
+    seconds: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -57,10 +57,10 @@ class App:
             unread = message.get("more_body", False)
             return message
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        def answer(message: MutableMapping[str, Any]) -> Awaitable[None]:
             nonlocal begun
             begun = True
-            await send(message)
+            return send(message)
 
         try:
             door = self._door(head.path)

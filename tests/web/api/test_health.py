@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.web.api.conftest import People, Person, check_problem
 
@@ -46,10 +47,30 @@ async def test_metrics_count_and_name_nobody(people: People):
         "rookery_turns_running 0.0",
         "rookery_sockets 0.0",
         "rookery_turn_run_seconds_count 2.0",
+        'rookery_model_calls_total{outcome="ok",provider="local"} 1.0',
+        'rookery_model_calls_total{outcome="wrong_key",provider="local"} 1.0',
+        'rookery_model_tokens_total{direction="input",provider="local"} 10.0',
+        'rookery_model_tokens_total{direction="cached",provider="local"} 0.0',
+        'rookery_model_tokens_total{direction="output",provider="local"} 2.0',
+        "rookery_model_wait_seconds_count 2.0",
+        "rookery_model_first_token_seconds_count 1.0",
+        "rookery_model_tokens_per_second_count 0.0",
+        "rookery_model_calls_running 0.0",
+        "rookery_model_calls_waiting 0.0",
+        'rookery_endpoints_cooling{kind="wrong_key",provider="local"} 1.0',
     ):
         assert line in text.splitlines(), line
     assert "alice" not in text
     assert "bob" not in text
+
+
+async def test_every_metric_is_in_the_operator_s_page(people: People):
+    """By its name."""
+    text = (await people.nobody.get("/metrics")).body.decode()
+    page = (Path(__file__).parents[3] / "docs" / "operator.md").read_text()
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert len(names) > 15
+    assert [name for name in names if f"`{name}`" not in page and f"`{name}_total`" not in page] == []
 
 
 async def test_metrics_are_for_this_machine_and_admins(people: People):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rookery.gateway.watchers import SessionChanged, TurnDelta, TurnFinished, TurnStarted, Where
+from rookery.gateway.watchers import SessionChanged, TurnDelta, TurnFinished, TurnJoined, TurnStarted, Where
 from rookery.ids import AgentId, SessionId, TurnId, UserId
 from rookery.models import TextDelta
 from rookery.web import markdown
@@ -213,6 +213,27 @@ async def test_a_turn_that_is_written_anew_begins_anew():
     starts = [number for number, frame in enumerate(ear.heard) if frame["type"] == "turn.started"]
     assert len(starts) == 2
     assert shown(ear.heard[starts[1] :]) == ["<p>kept</p>\n"]
+    rooms.close()
+
+
+async def test_what_joins_a_turn_is_told_behind_what_was_written_before():
+    """The turn goes on as it was; who comes now is shown all it answers."""
+    rooms = Rooms(Time())
+    ear = joined(rooms, rich=True)
+    begin(rooms)
+    say(rooms, "before")
+    rooms.hear(HERE, TurnJoined(TurnId("t1"), (TurnId("t1"), TurnId("t2"))))
+    rooms.hear(THERE, TurnJoined(TurnId("t9"), (TurnId("t9"), TurnId("t10"))))  # of a turn nobody began
+    say(rooms, " and after")
+    await asyncio.sleep(0.1)
+
+    told = [frame for frame in ear.heard if frame["type"].startswith("turn.")]
+    assert [frame["type"] for frame in told] == ["turn.started", "turn.delta", "turn.joined", "turn.delta"]
+    assert told[2]["turnIds"] == ["t1", "t2"]
+    assert shown(ear.heard) == ["<p>before and after</p>\n"]
+    running = rooms.snapshot(ALICE, HERE.session_id).running
+    assert running is not None
+    assert running.turn_ids == ("t1", "t2")
     rooms.close()
 
 

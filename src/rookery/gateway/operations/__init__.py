@@ -29,6 +29,7 @@ from rookery.gateway.operations import (
     setting_up,
     spaces,
     state,
+    usage,
 )
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.reload import Reloader
@@ -52,6 +53,7 @@ from rookery.gateway.shapes import (
     SpaceNamed,
     TokenList,
     TokenNew,
+    UsageAsk,
     UserAdd,
     UserChange,
     UserNamed,
@@ -106,6 +108,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "channel.retry": Operation(DeadLetterRetry, channels.retry, Action.RETRY_DELIVERY),
     "check.database": Operation(Nothing, checks.database, Action.READ_HOUSE),
     "check.configuration": Operation(Nothing, checks.configuration, Action.READ_HOUSE),
+    "usage.sum": Operation(UsageAsk, usage.summed, Action.READ_ALL_USAGE),
     "audit.list": Operation(AuditList, log.listed, Action.READ_LOG),
     "audit.verify": Operation(Nothing, log.verify, Action.READ_LOG),
     "check.audit": Operation(Nothing, checks.audit_trail, Action.READ_LOG),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from rookery import users
-from rookery.config.words import Api
 from rookery.errors import ConfigError, RookeryError
 from rookery.gateway import deliveries, schema
 from rookery.gateway.anchors import Anchors
@@ -19,6 +19,7 @@ from rookery.gateway.providers import OFFLINE
 from rookery.gateway.settings import default_model
 from rookery.gateway.shapes import AgentNamed, Done, Finding, Nothing
 from rookery.ids import AgentId
+from rookery.models.cooldown import Cooling, Scope
 from rookery.policy import HOUSE, Action
 
 _REACH_SECONDS = 5.0
@@ -53,21 +54,25 @@ async def configuration(desk: Desk, _: Nothing) -> list[Finding]:
 
 
 async def models(desk: Desk, _: Nothing) -> list[Finding]:
-    """Whether the servers of the models in use answer; asked without a key, and only those in `rookery.yaml`."""
+    """Whether the servers of the models in use answer; asked without a key, and only those in `rookery.yaml`.
+
+    Then what is left alone for a while because it failed.
+    """
     desk.ask(Action.READ_HOUSE, HOUSE)
     agents = await desk.house.database.read(users.list_agents)
-    named = [default_model(desk.config), *(agent.model for agent in agents if agent.model and agent.enabled)]
+    named = [default_model(desk.config), *desk.config.models.fallbacks]
+    named += [agent.model for agent in agents if agent.model and agent.enabled]
     in_use = {model.partition("/")[0] for model in named} | set(desk.config.models.providers)
     providers = [
-        (name, provider.base_url)
+        (name, provider.paths_begin)
         for name in sorted(in_use - {OFFLINE})
-        if (provider := desk.config.models.provider(name)) is not None
-        and provider.api is Api.OPENAI
-        and provider.base_url is not None
+        if (provider := desk.config.models.provider(name)) is not None and provider.paths_begin is not None
     ]
     if not providers:
         return [Finding("models", "ok", "Every agent uses the offline demo model, which needs nothing.")]
-    return list(await asyncio.gather(*(_reachable(desk, name, url) for name, url in providers)))
+    found = await asyncio.gather(*(_reachable(desk, name, url) for name, url in providers))
+    now = desk.now()
+    return [*found, *(_cools(cooling, now) for cooling in desk.house.gateway.providers.cooldowns.active(now))]
 
 
 async def audit_trail(desk: Desk, _: Nothing) -> list[Finding]:
@@ -192,11 +197,12 @@ def _keys(connection: Connection, desk: Desk) -> list[Finding]:
 def _usable(desk: Desk, agent_id: AgentId, model: str | None, names: Iterable[str]) -> list[Finding]:
     providers = desk.house.gateway.providers
     try:
-        chosen = providers.endpoints(model, list(names))[0]
+        providers.check(model or default_model(desk.config))
     except ConfigError as error:
         return [
             Finding(f"agent {agent_id}", "fail", f"{error.detail} Change it: rookery agent set {agent_id} model=…")
         ]
+    chosen = providers.endpoints(model, list(names), agent_id)[0]
     if chosen.problem is None:
         return []
     able = [name for name, key in providers.shared_keys.items() if key.provider == chosen.provider]
@@ -206,6 +212,17 @@ def _usable(desk: Desk, agent_id: AgentId, model: str | None, names: Iterable[st
         else f"add a key of provider {chosen.provider!r} under models.sharedKeys, then grant it"
     )
     return [Finding(f"agent {agent_id}", "warn", f"It has no key for its model ({chosen.provider}): {remedy}")]
+
+
+def _cools(cooling: Cooling, now: datetime) -> Finding:
+    what = {
+        Scope.KEY: "without a key" if cooling.name is None else f"with the key {cooling.name!r}",
+        Scope.MODEL: f"for {cooling.name!r}",
+        Scope.PROVIDER: "for anything",
+    }[cooling.scope]
+    why = cooling.kind.value.replace("_", " ")
+    said = f"It is not asked {what} for another {cooling.left(now):.0f} s, unless nothing else is left: {why}."
+    return Finding(f"model server {cooling.provider}", "warn", said)
 
 
 async def _reachable(desk: Desk, name: str, base_url: str) -> Finding:

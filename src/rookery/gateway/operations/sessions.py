@@ -10,9 +10,11 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from rookery import ids
+from rookery.agents import messages_of
 from rookery.channels import webchat
 from rookery.errors import InvalidInput, NotFound
 from rookery.gateway import opening, places, turn_facts, turns
+from rookery.gateway.entries import accepted
 from rookery.gateway.operations import transcript
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.finding import Found, absent, find, or_none, owns
@@ -251,9 +253,9 @@ def _entries(desk: Desk, found: Found, session: OpenSession | None, ask: Entries
             raise InvalidInput("before is no cursor of this session; begin without one.")
     start = max(0, end - ask.limit)
     lanes = desk.house.gateway.lanes
-    answering = [turn for turn in lanes.answering(found.session_id) if turn.kind is Kind.MESSAGE]
-    written = session is not None and bool(answering) and bool(session.entries_of(answering[0].turn_id))
-    waiting = [turn for turn in lanes.queued(found.session_id) if turn.kind is Kind.MESSAGE]
+    answering = lanes.answering(found.session_id)
+    written = accepted(messages_of(session, answering[0].turn_id)) if session is not None and answering else ()
+    underway = [turn for turn in (*answering, *lanes.queued(found.session_id)) if turn.kind is Kind.MESSAGE]
     return Entries(
         items=tuple(msgspec.json.decode(encode_line(entry)) for entry in everything[start:end]),
         next_cursor=everything[start].id if start else None,
@@ -262,6 +264,7 @@ def _entries(desk: Desk, found: Found, session: OpenSession | None, ask: Entries
         running=moment.running,
         waiting=tuple(
             Underway(turn_id=turn.turn_id, text=turn.body.text, created_at=turn.accepted_at)
-            for turn in ([] if written else answering) + waiting
+            for turn in underway
+            if turn.turn_id not in written
         ),
     )

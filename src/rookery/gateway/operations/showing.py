@@ -5,7 +5,7 @@ from __future__ import annotations
 from rookery.gateway import places
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.finding import Found, or_none
-from rookery.gateway.shapes import Session
+from rookery.gateway.shapes import Session, usd
 from rookery.ids import AgentId, SessionId
 from rookery.messages import Header
 from rookery.messages.transcript import VERSION
@@ -51,7 +51,7 @@ def session_of(
         entry_count=summary.entry_count,
         input_tokens=summary.input_tokens,
         output_tokens=summary.output_tokens,
-        cost_usd=None,
+        cost_usd=usd(summary.cost_nano_usd),
         places=tuple(living.get(summary.session_id, ())),
     )
 

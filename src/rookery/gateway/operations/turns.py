@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
@@ -18,9 +19,19 @@ from rookery.gateway.endings import told
 from rookery.gateway.idempotency import Once
 from rookery.gateway.inbound import Wish
 from rookery.gateway.operations.desk import Desk
-from rookery.gateway.operations.finding import absent, describe, find, owns
+from rookery.gateway.operations.finding import Found, absent, describe, find, owns
 from rookery.gateway.rights import facts
-from rookery.gateway.shapes import MessageSend, SessionRef, Stopped, Turn, TurnNamed, TurnUsage
+from rookery.gateway.shapes import (
+    Approval,
+    MessageSend,
+    SessionRef,
+    Stopped,
+    Turn,
+    TurnCall,
+    TurnNamed,
+    TurnUsage,
+    usd,
+)
 from rookery.gateway.turn_facts import TurnState
 from rookery.gateway.turns import Kind, Status
 from rookery.gateway.watchers import TurnEvent, TurnFinished
@@ -29,6 +40,8 @@ from rookery.messages import Attachment, MessageEntry, Role
 from rookery.policy import Action, AgentResource
 from rookery.sessions.key import read_place
 from rookery.sessions.transcripts import is_session_id
+from rookery.usage import LedgerRow, ledger
+from rookery.usage.ledger import GUESSED
 from rookery.users import Agent
 
 _ROUTE = "messages"
@@ -93,19 +106,32 @@ async def stop(desk: Desk, ask: SessionRef) -> Stopped:
 
 async def state(desk: Desk, ask: TurnNamed) -> Turn:
     """How one turn stands. Raises `NotFound`, also for somebody else's."""
-    words = f"There is no turn {ask.turn_id[:80]!r}."
+    found, _ = await desk.house.database.read(lambda connection: look_up(connection, desk, ask.turn_id))
+    return await _shown(desk, found)
 
-    def look(connection: Connection) -> TurnState:
-        found = turn_facts.state(connection, TurnId(ask.turn_id)) if is_session_id(ask.turn_id) else None
-        if found is None or found.kind not in (Kind.MESSAGE, Kind.COMMAND):
-            raise NotFound(words)
-        session = describe(connection, desk.person, found.agent_id, found.session_id, found.opened_key)
-        if session is None:
-            raise NotFound(words)
-        desk.ask(Action.READ_TURN, session.resource, words)
-        return found
 
-    return await _shown(desk, await desk.house.database.read(look))
+def look_up(connection: Connection, desk: Desk, turn_id: str) -> tuple[TurnState, Found]:
+    """A turn that whoever is at the desk may read, and its session.
+
+    Raises `NotFound`, also for somebody else's.
+    """
+    words = f"There is no turn {turn_id[:80]!r}."
+    found = turn_facts.state(connection, TurnId(turn_id)) if is_session_id(turn_id) else None
+    if found is None or found.kind not in (Kind.MESSAGE, Kind.COMMAND):
+        raise NotFound(words)
+    session = describe(connection, desk.person, found.agent_id, found.session_id, found.opened_key)
+    if session is None:
+        raise NotFound(words)
+    desk.ask(Action.READ_TURN, session.resource, words)
+    return found, session
+
+
+def leader_of(desk: Desk, found: TurnState) -> TurnId:
+    """The turn under whose id a message is answered: its own, or that of the batch it is in."""
+    answering = desk.house.gateway.lanes.answering(found.session_id)
+    if any(turn.turn_id == found.turn_id for turn in answering):
+        return answering[0].turn_id
+    return found.answered_by
 
 
 # --- to whom -------------------------------------------------------------------------------------------------
@@ -185,6 +211,8 @@ def _known(connection: Connection, turn_id: TurnId) -> TurnState:
 
 
 async def _shown(desk: Desk, found: TurnState) -> Turn:
+    calls = await desk.house.database.read(lambda connection: ledger.of_turn(connection, found.turn_id))
+    waiting = waits_for(desk, leader_of(desk, found))
     return Turn(
         turn_id=found.turn_id,
         session_key=found.session_key,
@@ -192,17 +220,75 @@ async def _shown(desk: Desk, found: TurnState) -> Turn:
         status=_status(desk, found),
         reply=await _reply(desk, found),
         error=found.error,
-        usage=TurnUsage(input_tokens=found.usage.input_tokens, output_tokens=found.usage.output_tokens),
+        usage=_used(found, calls),
+        approvals=() if waiting is None or found.finished_at is not None else (waiting,),
+        calls=tuple(map(_call, calls)),
+        queue_position=desk.house.gateway.capacity.position(leader_of(desk, found)),
         created_at=found.created_at,
         finished_at=found.finished_at,
     )
 
 
+def _used(found: TurnState, calls: Sequence[LedgerRow]) -> TurnUsage:
+    """What a turn used: by its calls, and by its own row when it is older than the ledger."""
+    asked = bool(found.usage.input_tokens or found.usage.output_tokens)
+    if not calls:
+        return TurnUsage(
+            input_tokens=found.usage.input_tokens,
+            output_tokens=found.usage.output_tokens,
+            cached_tokens=0,
+            estimated=False,
+            cost_usd=None if asked else 0.0,
+        )
+    return TurnUsage(
+        input_tokens=sum(call.input_tokens for call in calls),
+        output_tokens=sum(call.output_tokens for call in calls),
+        cached_tokens=sum(call.cached_tokens for call in calls),
+        estimated=any(call.status in GUESSED for call in calls),
+        cost_usd=None if any(call.unpriced for call in calls) else usd(sum(call.nano_usd for call in calls)),
+    )
+
+
+def _call(row: LedgerRow) -> TurnCall:
+    return TurnCall(
+        provider=row.provider,
+        model=row.model,
+        purpose=row.purpose.value,
+        status=row.status.value,
+        error=row.error,
+        input_tokens=row.input_tokens,
+        cached_tokens=row.cached_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=None if row.unpriced else usd(row.nano_usd),
+        started_at=row.started_at,
+        waited_ms=row.waited_ms,
+        first_token_ms=row.first_token_ms,
+        ms=row.ms,
+    )
+
+
+def waits_for(desk: Desk, turn_id: TurnId) -> Approval | None:
+    """The call that a turn cannot make without its person's yes; whoever asks may read the turn."""
+    asked = desk.house.gateway.consent.asked(turn_id)
+    if asked is None:
+        return None
+    return Approval(
+        n=asked.approval.n,
+        tool=asked.approval.tool,
+        words=asked.words,
+        arguments=asked.arguments,
+        asked_at=asked.approval.asked_at,
+        expires_at=asked.approval.expires_at,
+    )
+
+
 def _status(
     desk: Desk, found: TurnState
-) -> Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]:
+) -> Literal["queued", "running", "waiting", "done", "failed", "cancelled", "interrupted"]:
     if found.status is not Status.QUEUED:
         return found.status.value
+    if desk.house.gateway.consent.asked(leader_of(desk, found)) is not None:
+        return "waiting"
     answering = desk.house.gateway.lanes.answering(found.session_id)
     return "running" if any(turn.turn_id == found.turn_id for turn in answering) else "queued"
 

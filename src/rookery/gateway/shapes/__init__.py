@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rookery.gateway.shapes.agents import Agent, AgentAdd, AgentChange, AgentNamed, AgentSet, KeyGrant, SharedKey
+from rookery.gateway.shapes.approvals import Approval, ApprovalAnswer, ApprovalAnswered, ApprovalWord
 from rookery.gateway.shapes.attachments import AttachmentAdd, AttachmentNamed, AttachmentRef, AttachmentShown
 from rookery.gateway.shapes.audit import AuditChecked, AuditEntry, AuditList
 from rookery.gateway.shapes.channels import Channel, DeadLetter, DeadLetterList, DeadLetterRetry
@@ -66,6 +67,7 @@ from rookery.gateway.shapes.terminals import (
     Attached,
     Delta,
     Finished,
+    InLine,
     Reply,
     Said,
     Say,
@@ -74,6 +76,7 @@ from rookery.gateway.shapes.terminals import (
     TerminalEvent,
 )
 from rookery.gateway.shapes.turns import MessageSend, Stopped, Turn, TurnNamed, TurnUsage
+from rookery.gateway.shapes.usage import TurnCall, UsageAsk, UsageKey, UsageRow, as_csv, usd
 
 __all__ = [
     "Ack",
@@ -82,6 +85,10 @@ __all__ = [
     "AgentChange",
     "AgentNamed",
     "AgentSet",
+    "Approval",
+    "ApprovalAnswer",
+    "ApprovalAnswered",
+    "ApprovalWord",
     "Attach",
     "Attached",
     "AttachmentAdd",
@@ -109,6 +116,7 @@ __all__ = [
     "Identity",
     "IdentityChange",
     "IdentityList",
+    "InLine",
     "KeyGrant",
     "Line",
     "Login",
@@ -155,12 +163,18 @@ __all__ = [
     "TokenMade",
     "TokenNew",
     "Turn",
+    "TurnCall",
     "TurnNamed",
     "TurnUsage",
     "Underway",
+    "UsageAsk",
+    "UsageKey",
+    "UsageRow",
     "User",
     "UserAdd",
     "UserChange",
     "UserNamed",
+    "as_csv",
     "check_lines",
+    "usd",
 ]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
+from rookery.gateway.shapes.approvals import Approval
 from rookery.gateway.shapes.sessions import Session
 
 
@@ -37,6 +38,8 @@ class Running(Struct, frozen=True, rename="camel", kw_only=True):
     """The turn that is being answered now, for the messages of `turnIds`.
 
     `text` is what was streamed of its step `step` so far, `blocks` the same as HTML, where that was asked for.
+    `queuePosition` is its place in line while it waits for a free model, 1 for the next; `approval` is the call
+    that waits for the person's yes.
     """
 
     turn_id: str
@@ -44,6 +47,8 @@ class Running(Struct, frozen=True, rename="camel", kw_only=True):
     step: int
     text: str
     blocks: tuple[str, ...] | None
+    queue_position: int | None
+    approval: Approval | None
 
 
 class Moment(Struct, frozen=True, rename="camel", kw_only=True):

@@ -54,10 +54,17 @@ class Ack(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fiel
 
 
 class Started(Struct, frozen=True, rename="camel", tag_field="type", tag="started"):
-    """A turn of this terminal began to be answered."""
+    """A turn of this terminal began to be answered, or messages of this terminal joined one that is."""
 
     turn_id: str
     turn_ids: tuple[str, ...]
+
+
+class InLine(Struct, frozen=True, rename="camel", tag_field="type", tag="waiting"):
+    """A turn of this terminal waits for a free model; `position` is its place in line, None once it has one."""
+
+    turn_id: str
+    position: int | None
 
 
 class Delta(Struct, frozen=True, rename="camel", tag_field="type", tag="delta"):
@@ -85,13 +92,17 @@ class Finished(Struct, frozen=True, rename="camel", tag_field="type", tag="finis
 
 
 class Reply(Struct, frozen=True, rename="camel", tag_field="type", tag="delivery"):
-    """One delivery for this user's terminals; it counts as sent when one of them acknowledged it."""
+    """One delivery for this user's terminals; it counts as sent when one of them acknowledged it.
+
+    `asks`: it asks whether a call may be made, and is answered by that number.
+    """
 
     delivery_id: str
     turn_id: str
     in_reply_to: str
     speaker: str
     text: str
+    asks: int | None = None
 
 
-TerminalEvent = Started | Delta | Step | Finished | Reply
+TerminalEvent = Started | InLine | Delta | Step | Finished | Reply

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from rookery.gateway.shapes.approvals import Approval
 from rookery.gateway.shapes.attachments import AttachmentRef
+from rookery.gateway.shapes.usage import TurnCall
 
 
 class MessageSend(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -27,16 +29,25 @@ class TurnNamed(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknow
 
 
 class TurnUsage(Struct, frozen=True, rename="camel", kw_only=True):
-    """Tokens of all model calls of a turn."""
+    """What all model calls of a turn used; `estimated` where some of it is a guess.
+
+    `costUsd` is null where the price of one of them is not known, or they were made before costs were kept.
+    """
 
     input_tokens: int
     output_tokens: int
+    cached_tokens: int
+    estimated: bool
+    cost_usd: float | None
 
 
 class Turn(Struct, frozen=True, rename="camel", kw_only=True):
     """One message on its way to its reply. `reply` is what the person is told, `error` why there is none.
 
     Messages sent in a burst may be answered by one reply; each of their turns shows it, one of them the usage.
+    `approvals` are the calls of tools that wait for a yes while the turn is `waiting`; `calls` the model calls
+    that were made for it, those that failed too. `queuePosition` is its place among those who wait for a free
+    model, 1 for the next; null while it does not wait for one.
     """
 
     turn_id: str
@@ -46,6 +57,9 @@ class Turn(Struct, frozen=True, rename="camel", kw_only=True):
     reply: str | None
     error: str | None
     usage: TurnUsage
+    approvals: tuple[Approval, ...]
+    calls: tuple[TurnCall, ...]
+    queue_position: int | None
     created_at: datetime
     finished_at: datetime | None
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 import rookery
 from rookery.channels.contract import problem
 from rookery.errors import RookeryError
-from rookery.web.api import agents, attachments, coming_in, metrics, people, sessions
+from rookery.web.api import agents, attachments, coming_in, metrics, people, sessions, usage
 from rookery.web.api.answers import Turned, from_reply, refusal
 from rookery.web.api.document import document
 from rookery.web.asgi import method_not_allowed, nothing_here
@@ -32,6 +32,7 @@ SUBJECTS = (
     attachments.routes,
     people.routes,
     agents.routes,
+    usage.routes,
     metrics.routes,
 )
 """Everything that is answered here."""

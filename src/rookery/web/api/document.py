@@ -153,6 +153,8 @@ def _response(status: int, shape: Shape, shapes: dict[str, type[Struct]]) -> Jso
             "required": ["items", "nextCursor"],
         }
     response["content"] = {"application/json": {"schema": schema}}
+    if isinstance(shape, Many):
+        response["content"] |= {kind: {"schema": {"type": "string"}} for kind in shape.or_as}
     return response
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -15,6 +17,7 @@ from rookery.errors import NotFound, Refused
 from rookery.gateway.metrics import Histogram, Metrics
 from rookery.gateway.operations import state
 from rookery.gateway.shapes import Nothing, Status
+from rookery.models.cooldown import Cooling
 from rookery.policy import HOUSE, Action
 from rookery.web.api.answers import Turned
 from rookery.web.api.asking import front_of
@@ -43,10 +46,16 @@ async def get_metrics(request: Request) -> Response:
             front.desk.of(caller.actor).ask(Action.READ_HOUSE, HOUSE)
         except (Refused, NotFound):
             raise Refused("Only an admin can do that.") from None
-    status = await state.status(front.desk, Nothing())
-    sockets: int = request.state.live.sockets
+    gateway = front.gateway
+    levels = Levels(
+        status=await state.status(front.desk, Nothing()),
+        sockets=request.state.live.sockets,
+        calls_running=gateway.capacity.running,
+        calls_waiting=gateway.capacity.waiting,
+        cooling=gateway.providers.cooldowns.active(gateway.now()),
+    )
     # In a thread, because the first time it imports the client.
-    text = await asyncio.to_thread(render, front.gateway.metrics, status, sockets)
+    text = await asyncio.to_thread(render, gateway.metrics, levels)
     return Response(text, media_type=_CONTENT_TYPE, headers={"cache-control": "no-store"})
 
 
@@ -61,20 +70,31 @@ def _from_here(request: Request, head: Head) -> bool:
         return False
 
 
-def render(metrics: Metrics, status: Status, sockets: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How things stand at this moment, beside what is counted."""
+
+    status: Status
+    sockets: int
+    calls_running: int
+    calls_waiting: int
+    cooling: Sequence[Cooling]
+
+
+def render(metrics: Metrics, levels: Levels) -> bytes:
     """All counts as Prometheus reads them."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
-            yield from _families(metrics, status, sockets)
+            yield from _families(metrics, levels)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())  # pyright: ignore[reportArgumentType]
     return generate_latest(registry)
 
 
-def _families(metrics: Metrics, status: Status, sockets: int) -> Iterator[Metric]:
+def _families(metrics: Metrics, levels: Levels) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     counted = (
@@ -88,18 +108,39 @@ def _families(metrics: Metrics, status: Status, sockets: int) -> Iterator[Metric
         for value, count in sorted(counts.items()):
             family.add_metric([value], count)
         yield family
+    paired = (
+        ("rookery_model_calls", "Model calls that ended.", ("provider", "outcome"), metrics.calls),
+        ("rookery_model_tokens", "Tokens of model calls.", ("provider", "direction"), metrics.tokens),
+    )
+    for name, words, both, counts in paired:
+        family = CounterMetricFamily(name, words, labels=both)
+        for values, count in sorted(counts.items()):
+            family.add_metric(values, count)
+        yield family
+    status = levels.status
     gauges = (
         ("rookery_turns_waiting", "Turns that wait.", status.waiting),
         ("rookery_turns_running", "Turns that are being answered.", status.answering),
         ("rookery_outbox_waiting", "Deliveries that are not sent yet.", status.outbox),
         ("rookery_dead_letters", "Deliveries that never will be sent.", status.dead_letters),
-        ("rookery_sockets", "Open WebSockets.", sockets),
+        ("rookery_sockets", "Open WebSockets.", levels.sockets),
+        ("rookery_model_calls_running", "Model calls that hold a slot.", levels.calls_running),
+        ("rookery_model_calls_waiting", "Model calls that wait for a slot.", levels.calls_waiting),
     )
     for name, words, value in gauges:
         yield GaugeMetricFamily(name, words, value=value)
+    cooling = GaugeMetricFamily(
+        "rookery_endpoints_cooling", "What is not asked for a while after failing.", labels=["provider", "kind"]
+    )
+    for labels, count in sorted(Counter((one.provider, one.kind.value) for one in levels.cooling).items()):
+        cooling.add_metric(labels, count)
+    yield cooling
     timed: tuple[tuple[str, str, Histogram], ...] = (
         ("rookery_turn_wait_seconds", "From acceptance to a turn's beginning.", metrics.waited),
         ("rookery_turn_run_seconds", "From a turn's beginning to its end.", metrics.ran),
+        ("rookery_model_wait_seconds", "What model calls waited for a slot.", metrics.queued),
+        ("rookery_model_first_token_seconds", "From a call to the first of its answer.", metrics.first_token),
+        ("rookery_model_tokens_per_second", "How fast answers came, once they had begun.", metrics.speed),
     )
     for name, words, histogram in timed:
         yield HistogramMetricFamily(name, words, buckets=histogram.cumulated(), sum_value=histogram.sum)

@@ -14,9 +14,10 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A whole list of these, as `{items, nextCursor}`."""
+    """A whole list of these, as `{items, nextCursor}`; `or_as` are further content types it can be had as."""
 
     of: type[Struct]
+    or_as: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

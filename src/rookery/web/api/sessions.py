@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
-from fastapi import Depends, Query
+from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
 from rookery.gateway.idempotency import Repeated
-from rookery.gateway.operations import sessions, shelf, turns
+from rookery.gateway.operations import approvals, sessions, shelf, turns
 from rookery.gateway.shapes import (
+    ApprovalAnswer,
+    ApprovalAnswered,
+    ApprovalWord,
     Entries,
     EntriesAsk,
     MessageSend,
@@ -34,7 +37,7 @@ from rookery.gateway.shapes import (
     Turn,
     TurnNamed,
 )
-from rookery.ids import SessionId, UserId
+from rookery.ids import SessionId, TurnId, UserId
 from rookery.web import markdown
 from rookery.web.api.answers import Turned, answer, nothing
 from rookery.web.api.asking import Asked, Asking, Sent
@@ -133,7 +136,15 @@ async def get_entries(
         running = (
             None
             if on is None
-            else Running(turn_id=on.turn_id, turn_ids=on.turn_ids, step=on.step, text=on.text, blocks=on.blocks)
+            else Running(
+                turn_id=on.turn_id,
+                turn_ids=on.turn_ids,
+                step=on.step,
+                text=on.text,
+                blocks=on.blocks,
+                queue_position=on.position,
+                approval=turns.waits_for(asked.desk, TurnId(on.turn_id)),
+            )
         )
         return Moment(epoch=now.epoch, seq=now.seq, running=running)
 
@@ -182,6 +193,18 @@ async def stop_session(asked: Asked, key: str) -> Response:
 async def get_turn(asked: Asked, id: str) -> Response:
     """How one turn stands, and its reply once there is one."""
     return answer(await turns.state(asked.desk, TurnNamed(turn_id=id)))
+
+
+@routes.route("POST", "/api/turns/{id}/approvals/{n}", {200: ApprovalAnswered})
+async def answer_approval(
+    asked: Asked,
+    id: str,
+    n: Annotated[int, Path(ge=1, le=2**31 - 1)],
+    sent: Annotated[ApprovalWord, Depends(Sent(ApprovalWord))],
+) -> Response:
+    """Allow a call that waits for one's yes, or not. It holds for exactly that call, once; the same answer again
+    changes nothing, another one is 409."""
+    return answer(await approvals.answer(asked.desk, ApprovalAnswer(turn_id=id, n=n, allow=sent.allow)))
 
 
 def download(name: str) -> dict[str, str]:

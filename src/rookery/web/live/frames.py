@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -58,6 +59,21 @@ class TurnStarted(SessionEvent, frozen=True, kw_only=True, tag="turn.started"):
     turn_ids: tuple[str, ...]
 
 
+class TurnJoined(SessionEvent, frozen=True, kw_only=True, tag="turn.joined"):
+    """Messages joined the turn that is being answered; `turn_ids` are all it answers now. The transcript has them
+    behind what was written so far."""
+
+    turn_id: str
+    turn_ids: tuple[str, ...]
+
+
+class TurnWaiting(SessionEvent, frozen=True, kw_only=True, tag="turn.waiting"):
+    """The turn waits for a free model; `position` is its place in line, 1 for the next, null once it has one."""
+
+    turn_id: str
+    position: int | None
+
+
 class TurnDelta(SessionEvent, frozen=True, kw_only=True, tag="turn.delta"):
     """Some more of the text of step `step`: the model writes a text anew after each round of tools."""
 
@@ -73,6 +89,19 @@ class TurnTool(SessionEvent, frozen=True, kw_only=True, tag="turn.tool"):
     turn_id: str
     step: int
     tool: str
+
+
+class TurnApproval(SessionEvent, frozen=True, kw_only=True, tag="turn.approval"):
+    """The turn waits until its person allows a call (`state` "asked"), or does so no more: "allowed", "denied" or
+    "expired". It is answered by `POST /api/turns/{turnId}/approvals/{n}`."""
+
+    turn_id: str
+    n: int
+    state: str
+    tool: str
+    words: str
+    arguments: Mapping[str, Any]
+    expires_at: datetime
 
 
 class TurnFinished(SessionEvent, frozen=True, kw_only=True, tag="turn.finished"):

@@ -15,9 +15,12 @@ from rookery.gateway.watchers import (
     Event,
     SessionChanged,
     SessionRemoved,
+    TurnApproval,
     TurnDelta,
     TurnFinished,
+    TurnJoined,
     TurnStarted,
+    TurnWaiting,
     Where,
 )
 from rookery.ids import SessionId, UserId
@@ -185,6 +188,12 @@ class Rooms:
                         **room.about(where), turn_id=event.turn_id, turn_ids=tuple(event.turn_ids)
                     )
                     room.tell(started)
+            case TurnJoined():
+                self._join(where, user_id, event)
+            case TurnWaiting():
+                self._tell_position(where, user_id, event)
+            case TurnApproval():
+                self._tell_approval(where, user_id, event)
             case TurnFinished():
                 self._finish(where, user_id, event)
             case SessionChanged() | SessionRemoved():
@@ -204,6 +213,17 @@ class Rooms:
             before.quiet()
         stream = self._streams[where.session_id] = Stream(where, event.turn_id, event.turn_ids)
         return stream
+
+    def _join(self, where: Where, user_id: UserId, event: TurnJoined) -> None:
+        stream = self._streams.get(where.session_id)
+        if stream is None or stream.turn_id != event.turn_id:
+            return
+        self._tell_text(stream)
+        stream.turn_ids = tuple(event.turn_ids)
+        room = self._rooms.get(user_id)
+        if room is not None:
+            about = room.about(where)
+            room.tell(frames.TurnJoined(**about, turn_id=event.turn_id, turn_ids=stream.turn_ids))
 
     def _hear_delta(self, where: Where, user_id: UserId, event: TurnDelta) -> None:
         stream = self._streams.get(where.session_id)
@@ -235,6 +255,34 @@ class Rooms:
         if room is not None:
             about = room.about(stream.where)
             room.tell(frames.TurnTool(**about, turn_id=stream.turn_id, step=stream.step, tool=name))
+
+    def _tell_approval(self, where: Where, user_id: UserId, event: TurnApproval) -> None:
+        stream = self._streams.get(where.session_id)
+        if stream is not None and stream.turn_id == event.turn_id:
+            self._tell_text(stream)
+        room = self._rooms.get(user_id)
+        if room is not None:
+            told = frames.TurnApproval(
+                **room.about(where),
+                turn_id=event.turn_id,
+                n=event.n,
+                state=event.state,
+                tool=event.tool,
+                words=event.words,
+                arguments=event.arguments,
+                expires_at=event.expires_at,
+            )
+            room.tell(told)
+
+    def _tell_position(self, where: Where, user_id: UserId, event: TurnWaiting) -> None:
+        stream = self._streams.get(where.session_id)
+        if stream is None or stream.turn_id != event.turn_id:
+            return
+        self._tell_text(stream)
+        stream.position = event.position
+        room = self._rooms.get(user_id)
+        if room is not None:
+            room.tell(frames.TurnWaiting(**room.about(where), turn_id=event.turn_id, position=event.position))
 
     def _tell_soon(self, user_id: UserId, stream: Stream) -> None:
         if stream.timer is not None or user_id not in self._rooms:

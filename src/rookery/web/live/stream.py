@@ -23,7 +23,7 @@ class Running:
 
     `text` is that of step `step`, counted from 0 as the turn was begun or, after a restart, taken up; `blocks` is
     the same rendered, where that was asked for. Once the step is over the transcript has it too: whoever shows
-    both leaves out one.
+    both leaves out one. `position` is its place in line while it waits for a free model.
     """
 
     turn_id: str
@@ -31,6 +31,7 @@ class Running:
     step: int
     text: str
     blocks: tuple[str, ...] | None
+    position: int | None = None
 
 
 class Stream:
@@ -42,6 +43,7 @@ class Stream:
         self.turn_ids = tuple(turn_ids)
         self.step = 0
         self.step_is_over = False
+        self.position: int | None = None
         self.timer: asyncio.Handle | None = None
         self.told_at = 0.0
         self.cost = 0.0
@@ -110,4 +112,5 @@ class Stream:
             self.step,
             self.text,
             tuple(self.render().html) if rich else None,
+            self.position,
         )

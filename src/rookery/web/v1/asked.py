@@ -66,14 +66,14 @@ def read(body: bytes, header: str | None) -> Asked:
         raise invalid(f"messages holds more than {MAX_MESSAGES}.", "messages")
     said = [_read_message(number, message) for number, message in enumerate(wire.messages)]
     instructions = "\n\n".join(one.text for one in said if one.role is None and one.text)
+    answered = next((at for at in range(len(said) - 1, -1, -1) if said[at].role is Role.ASSISTANT), -1) + 1
     # Empty messages are left out: many models refuse to be shown one.
-    talk = [one for one in said if one.role is Role.ASSISTANT or (one.role is not None and one.says_something)]
-    first_new = 1 + max((at for at, one in enumerate(talk) if one.role is Role.ASSISTANT), default=-1)
-    new = talk[first_new:]
+    new = [one for one in said[answered:] if one.role is not None and one.says_something]
     if not new:
         raise invalid("messages must end with something the user says.", "messages")
     session = _session_name(header, wire.user)
-    earlier = [one for one in talk[:first_new] if one.says_something] if session is None else []
+    before = said[:answered] if session is None else []
+    earlier = [one for one in before if one.role is not None and one.says_something]
     pictures = [picture for one in new for picture in one.pictures]
     pictures += [replace(picture, earlier=at) for at, one in enumerate(earlier) for picture in one.pictures]
     if len(pictures) > MAX_PICTURES:
@@ -109,6 +109,10 @@ class _Message(msgspec.Struct):
     tool_calls: list[object] | None = None
     function_call: object = None
 
+    @property
+    def uses_tools(self) -> bool:
+        return bool(self.tool_calls) or self.function_call is not None
+
 
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
@@ -130,8 +134,7 @@ class _Wire(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Wire).decode
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(msgspec.Struct, frozen=True):
     """One message; `role` None for instructions."""
 
     role: Role | None
@@ -169,8 +172,14 @@ def _check_supported(wire: _Wire) -> None:
 
 
 def _read_message(number: int, message: _Message) -> _Said:
-    where = f"messages[{number}]"
-    if message.role in ("tool", "function") or message.tool_calls or message.function_call is not None:
+    content, known = message.content, message.role in _TALKING or message.role in _INSTRUCTING
+    if known and isinstance(content, str) and not message.uses_tools and "\0" not in content:
+        return _Said(_TALKING.get(message.role), content)  # as nearly all are, and there may be thousands
+    return _read_closely(message, f"messages[{number}]")
+
+
+def _read_closely(message: _Message, where: str) -> _Said:
+    if message.role in ("tool", "function") or message.uses_tools:
         raise unsupported("A client's own tools cannot be used here; leave their calls and results out.", where)
     if message.role not in _TALKING and message.role not in _INSTRUCTING:
         raise invalid(

@@ -205,6 +205,11 @@ class _Stream:
         self._spoken = False
 
     async def send(self) -> None:
+        """Write, and wait while the client is slow, as long as it may be here."""
+        async with self._line.while_it_lasts(GOODBYE):
+            await self._send_all()
+
+    async def _send_all(self) -> None:
         line = self._line
         while not line.over:
             if not await line.news(self._silence):
@@ -233,12 +238,10 @@ class _Stream:
         return role + self._chunks.words(text) if text else role
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
-        """Write, and wait while the client is slow, as long as it may be here."""
         if not self._begun:
             self._begun = True
             await answers.send_head(self._send, self._turn_id)
-        async with self._line.while_it_lasts(GOODBYE):
-            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
 def _problem(line: Line, question: Asked) -> Problem | None:

@@ -38,6 +38,9 @@ class Line:
         self._taken_back: list[tuple[UserId, str | None]] = []
         self._over = False
         self._news = asyncio.Event()
+        self._quiet = False
+        self._quiet_at = 0.0
+        self._patience: asyncio.TimerHandle | None = None
         self._on_revocation: Callable[[], None] | None = None
         self._fresh: list[str] = []
         self._said: list[str] = []
@@ -52,6 +55,8 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._hang_up()
+        if self._patience is not None:
+            self._patience.cancel()
         self._stack.close()
 
     # --- who holds it, and what for --------------------------------------------------------------------------
@@ -90,13 +95,12 @@ class Line:
 
     async def news(self, seconds: float | None = None) -> bool:
         """Wait until there is something new; False when there was nothing for so many seconds."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        except TimeoutError:
-            return False
+        if seconds is not None:
+            self._be_patient(seconds)
+        await self._news.wait()
         self._news.clear()
-        return True
+        quiet, self._quiet = self._quiet, False
+        return not quiet
 
     @property
     def over(self) -> bool:
@@ -146,14 +150,38 @@ class Line:
                     self._fresh.append("\n\n")
                 self._new_step = False
                 self._fresh.append(text)
-                self._news.set()
+                self._wake()
             case TurnDelta(event=ToolCallDelta()):
                 self._new_step = True
             case TurnFinished():
                 self.finished = event
-                self._news.set()
+                self._wake()
             case _:
                 pass
+
+    def _wake(self) -> None:
+        self._quiet = False
+        self._news.set()
+
+    def _be_patient(self, seconds: float) -> None:
+        """From now on so many seconds may be quiet; one timer serves for all the words of an answer."""
+        if self._quiet:
+            self._quiet = False  # it was while nobody waited
+            self._news.clear()
+        loop = asyncio.get_running_loop()
+        self._quiet_at = loop.time() + seconds
+        if self._patience is None:
+            self._patience = loop.call_at(self._quiet_at, self._on_patience)
+
+    def _on_patience(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._quiet_at:
+            self._patience = loop.call_at(self._quiet_at, self._on_patience)
+            return
+        self._patience = None
+        if not self._news.is_set():
+            self._quiet = True
+            self._news.set()
 
     # --- how it ends early -----------------------------------------------------------------------------------
 
@@ -175,7 +203,7 @@ class Line:
         if not self._over:
             self._over = True
             self._stop_turn()
-        self._news.set()
+        self._wake()
 
     def _stop_turn(self) -> None:
         if self.turn is not None and self.finished is None:

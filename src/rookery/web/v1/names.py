@@ -84,9 +84,15 @@ def destination(connection: Connection, desk: Desk, user: User, model: str, sess
 
 def needs_no_look(user: User, model: str, session: str | None) -> Destination | None:
     """The destination where it stands in the request alone, as it mostly does; the gate is asked on accepting."""
-    if model != MAIN or (session is not None and session.startswith(_FULL_KEY)):
+    if model != MAIN:
         return None
-    return Destination(user.main_agent, Ephemeral() if session is None else Api(session))
+    if session is None or not session.startswith(_FULL_KEY):
+        return Destination(user.main_agent, Ephemeral() if session is None else Api(session))
+    try:
+        own = SessionKey.parse(session).agent_id == user.main_agent
+    except InvalidKey:
+        return None  # told by who looks
+    return Destination(user.main_agent, session=session) if own else None
 
 
 def _talked_to(connection: Connection, desk: Desk, user: User, agent_id: AgentId, absent: Unanswerable) -> Agent:

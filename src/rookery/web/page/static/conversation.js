@@ -23,12 +23,13 @@ const RETRY = 3_000;
 /** @typedef {{html: string, more: string}} Block rendered HTML, and text that came since for the code still open in it */
 /** @typedef {{kind: 'text', key: string, text: string, html: string | null, blocks: Block[] | null}} TextPart */
 /** @typedef {{kind: 'tool', key: string, name: string, state: 'running'|'done'|'failed'|'unknown', input: string, output: string}} ToolPart */
-/** @typedef {{kind: 'user', key: string, at: Date, text: string, images: number, sender: string | null, outgoing: Outgoing | null}} UserItem */
-/** @typedef {{kind: 'reply', key: string, at: Date | null, parts: (TextPart | ToolPart)[], state: string, error: string | null}} ReplyItem */
+/** @typedef {{kind: 'user', key: string, turnId: string | null, at: Date, text: string, images: number, sender: string | null, outgoing: Outgoing | null}} UserItem */
+/** @typedef {{turnId: string, n: number, words: string}} Asks a call that waits for our yes */
+/** @typedef {{kind: 'reply', key: string, turnId: string, at: Date | null, parts: (TextPart | ToolPart)[], state: string, error: string | null, place: number | null, asks: Asks | null}} ReplyItem */
 /** @typedef {{kind: 'aside', key: string, at: Date, text: string, from: string | null}} AsideItem */
 /** @typedef {UserItem | ReplyItem | AsideItem} Item */
 /** @typedef {{text: string, blocks: Block[] | null, tools: string[]}} LiveStep */
-/** @typedef {{turnId: string, turnIds: string[], offset: number, steps: Map<number, LiveStep>, over: boolean}} Running */
+/** @typedef {{turnId: string, turnIds: string[], offset: number, steps: Map<number, LiveStep>, over: boolean, place: number | null, asks: Asks | null}} Running */
 
 /**
  * Events: `change` (look at it again), `opened` (the server made the session: `session` is set), `said` (detail: the
@@ -214,11 +215,20 @@ export class Conversation extends EventTarget {
   #apply(frame) {
     if (frame.type === 'turn.started') {
       const { turnId, turnIds } = frame;
-      this.#running = { turnId, turnIds, offset: this.#stepsOf(turnId).length, steps: new Map(), over: false };
+      this.#running = { turnId, turnIds, offset: this.#stepsOf(turnId).length, steps: new Map(), over: false, place: null, asks: null };
       return;
     }
     const running = this.#running;
-    if (running === null || running.turnId !== frame.turnId) return;
+    if (running === null || running.turnId !== frame.turnId || frame.type === 'turn.joined') return;
+    if (frame.type === 'turn.waiting') {
+      running.place = frame.position;
+      return;
+    }
+    if (frame.type === 'turn.approval') {
+      running.asks = frame.state === 'asked' ? { turnId: frame.turnId, n: frame.n, words: frame.words } : null;
+      return;
+    }
+    if (frame.step === undefined) return; // it says nothing of the text
     const step = stepOf(running, frame.step);
     if (frame.type === 'turn.tool') step.tools.push(frame.tool);
     else if (frame.type === 'turn.delta') {
@@ -232,7 +242,7 @@ export class Conversation extends EventTarget {
 
   /** Whether the state has something after a frame that no frame brings: the words of the transcript. @param {any} frame */
   #asksForReading(frame) {
-    if (frame.type === 'turn.started' || frame.type === 'turn.finished') return true;
+    if (['turn.started', 'turn.joined', 'turn.finished'].includes(frame.type)) return true;
     if (this.#running?.turnId !== frame.turnId) return true;
     const known = new Set(this.#entries.flatMap((entry) => entry.accepted ?? []));
     const waiting = [...this.#outgoing, ...this.#waiting].map(({ turnId }) => turnId);
@@ -272,6 +282,8 @@ export class Conversation extends EventTarget {
       offset: steps.length - (kept ? 1 : 0) - step,
       steps: new Map([[step, { text, blocks: blocksOf(blocks), tools: [] }]]),
       over: false,
+      place: running.queuePosition ?? null,
+      asks: running.approval ? { turnId: running.turnId, n: running.approval.n, words: running.approval.words } : null,
     };
   }
 
@@ -349,6 +361,16 @@ export class Conversation extends EventTarget {
     }
   }
 
+  /** Allow the call that a turn of ours waits with, or not. @param {Asks} asks @param {boolean} allow */
+  async answer(asks, allow) {
+    try {
+      await ask('POST', `turns/${asks.turnId}/approvals/${asks.n}`, { body: { allow } });
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      void this.load(); // it was answered elsewhere, or too late: what holds is in the state
+    }
+  }
+
   /** Send what waits, one after the other, in the order it was written. */
   async #drain() {
     if (this.#draining) return;
@@ -419,6 +441,7 @@ export class Conversation extends EventTarget {
     this.#aside({
       kind: 'user',
       key: `said:${turn.turnId}`,
+      turnId: null,
       at: new Date(one.at),
       text: one.text,
       images: 0,
@@ -477,6 +500,7 @@ export class Conversation extends EventTarget {
       items.push({
         kind: 'user',
         key: entry.id,
+        turnId: entry.turnId ?? null,
         at: new Date(entry.timestamp),
         text: textOf(entry),
         images: entry.content.filter((/** @type {any} */ part) => part.type === 'image').length,
@@ -491,7 +515,7 @@ export class Conversation extends EventTarget {
       const number = reply.parts.filter((part) => part.kind === 'text').length;
       const text = textOf(entry);
       if (text !== '') {
-        const key = `${entry.turnId ?? entry.id}.${number}`;
+        const key = `${reply.key.slice(REPLY.length)}.${number}`;
         reply.parts.push({ kind: 'text', key, text, html: entry.html ?? null, blocks: null });
       }
       for (const call of entry.content.filter((/** @type {any} */ part) => part.type === 'toolCall')) {
@@ -514,11 +538,13 @@ export class Conversation extends EventTarget {
     const reply = replyOf(items, running.turnId);
     const kept = this.#stepsOf(running.turnId).length;
     if (!running.over) reply.state = 'running';
+    if (!running.over) reply.place = running.place;
+    if (!running.over) reply.asks = running.asks;
     for (const [number, step] of [...running.steps].sort(([one], [other]) => one - other)) {
       if (number + running.offset < kept) continue; // the transcript has it
       const texts = reply.parts.filter((part) => part.kind === 'text').length;
       if (step.text !== '') {
-        const key = `${running.turnId}.${texts}`;
+        const key = `${reply.key.slice(REPLY.length)}.${texts}`;
         reply.parts.push({ kind: 'text', key, text: step.text, html: null, blocks: step.blocks });
       }
       step.tools.forEach((name, index) => {
@@ -588,13 +614,20 @@ function textOf(entry) {
   return parts.map((/** @type {any} */ part) => part.text).join('\n\n');
 }
 
-/** @param {Item[]} items @param {string} turnId @returns {ReplyItem} */
+const REPLY = 'reply:';
+
+/**
+ * Where what a turn says goes on: in its reply, or in a further one behind a message that joined it.
+ * @param {Item[]} items @param {string} turnId @returns {ReplyItem}
+ */
 function replyOf(items, turnId) {
-  const key = `reply:${turnId}`;
-  const found = items.findLast((item) => item.key === key);
-  if (found !== undefined) return /** @type {ReplyItem} */ (found);
+  const of = items.filter((item) => item.kind !== 'aside' && item.turnId === turnId);
+  const last = of.at(-1);
+  if (last?.kind === 'reply') return last;
+  const before = of.filter((item) => item.kind === 'reply').length;
+  const key = `${REPLY}${turnId}${before === 0 ? '' : `:${before}`}`;
   /** @type {ReplyItem} */
-  const made = { kind: 'reply', key, at: null, parts: [], state: 'stop', error: null };
+  const made = { kind: 'reply', key, turnId, at: null, parts: [], state: 'stop', error: null, place: null, asks: null };
   items.push(made);
   return made;
 }
@@ -604,6 +637,7 @@ function outgoingItem(one, heard) {
   return {
     kind: 'user',
     key: one.key,
+    turnId: null,
     at: new Date(one.at),
     text: one.text,
     images: 0,

@@ -216,11 +216,14 @@ function updateReply(body, foot, item) {
     (element, part) => (part.kind === 'text' ? showText(element, part) : updateTool(element, part)),
   );
   const text = item.parts.flatMap((part) => (part.kind === 'text' ? [part.text] : [])).join('\n\n');
-  const state = `${item.state} ${item.error ?? ''} ${text === '' && item.parts.length === 0}`;
+  const asked = item.state === 'running' ? item.asks : null;
+  const state = `${item.state} ${item.error ?? ''} ${text === '' && item.parts.length === 0} ${item.place ?? ''} ${asked?.n ?? ''}`;
   /** @type {any} */ (foot).text = text;
   if (foot.dataset.state === state) return;
   foot.dataset.state = state;
-  if (item.state === 'running') fill(foot, h('span', { class: 'dots' }, h('span', { class: 'for-ears' }, t('message.thinking')), dots()));
+  if (asked !== null) fill(foot, question(foot, asked));
+  else if (item.state === 'running' && item.place !== null) fill(foot, h('span', { class: 'dots' }, inLine(item.place), dots()));
+  else if (item.state === 'running') fill(foot, h('span', { class: 'dots' }, h('span', { class: 'for-ears' }, t('message.thinking')), dots()));
   else {
     fill(
       foot,
@@ -229,6 +232,27 @@ function updateReply(body, foot, item) {
       item.at === null ? null : time(item.at),
     );
   }
+}
+
+/** What a turn waits with until we allow it. @param {HTMLElement} foot @param {import('../conversation.js').Asks} asks */
+function question(foot, asks) {
+  /** @param {boolean} allow */
+  const answer = (allow) => () => {
+    for (const button of foot.querySelectorAll('button')) button.disabled = true;
+    void /** @type {Messages} */ (foot.closest('rk-messages')).conversation.answer(asks, allow);
+  };
+  return h(
+    'div',
+    { class: 'asks', role: 'group', 'aria-label': t('message.asks') },
+    h('p', { role: 'alert' }, h('strong', {}, t('message.asks')), ' ', asks.words),
+    h('button', { type: 'button', class: 'button', on: { click: answer(true) } }, t('message.allow')),
+    h('button', { type: 'button', class: 'button quiet', on: { click: answer(false) } }, t('message.deny')),
+  );
+}
+
+/** @param {number} place */
+function inLine(place) {
+  return place === 1 ? t('message.next') : t('message.inline', { place });
 }
 
 /** @param {ReplyItem} item */
