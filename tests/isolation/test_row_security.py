@@ -35,6 +35,8 @@ WITHOUT_CONTENT = frozenset(
         "seen",
         "places",
         "turns",
+        "ledger",
+        "approvals",
         "outbox",
         "idempotency",
         "audit",

@@ -85,8 +85,13 @@ class Household:
         await self._house.gateway.idle()
 
     async def plays(self, chance: Random, rounds: int) -> None:
-        """Everybody asks for something, round after round; now and then somebody's call comes to nothing."""
+        """Everybody asks for something, round after round; now and then somebody's call comes to nothing.
+
+        Conversations begin anew now and then: what is echoed doubles each time.
+        """
         for number in range(rounds):
+            if number % 8 == 7:
+                await asyncio.gather(*(self.says(person, "/new", "sure/echo") for person in self.people))
             asked = [
                 self.says(person, "hello", chance.choice([f"sure/{name}" for name in EXACT]))
                 for person in self.people

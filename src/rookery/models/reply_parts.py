@@ -55,11 +55,14 @@ class ReplyInParts(ABC):
     def feed(self, piece: bytes) -> list[ModelEvent]:
         """What these bytes of a stream add; bytes that arrived together become one delta of each kind.
 
-        Raises `ModelError` (`GARBAGE`, or the kind of an error the server sent).
+        Raises `ModelError` (`GARBAGE`, the kind of an error the server sent, or `BROKEN_OFF` for an answer so long
+        that we hang up on it: it was counted all the same).
         """
         self._size += len(piece)
         if self._size > REPLY_LIMIT:
-            raise self._garbage(f"sent more than {REPLY_LIMIT} bytes")
+            raise ModelError(
+                ModelErrorKind.BROKEN_OFF, f"{self._who} sent more than {REPLY_LIMIT} bytes; we hung up."
+            )
         return self._take(self._stream.feed(piece))
 
     def feed_end(self) -> list[ModelEvent]:

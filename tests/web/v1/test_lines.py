@@ -391,7 +391,7 @@ async def test_a_plain_turn_is_at_most_five_synced_writes(tmp_path: Path, sessio
         await house.idle()
 
     assert answer.status == 200
-    assert lives.writes == (5 if session is None else 4)
+    assert lives.synced == (5 if session is None else 4)
 
 
 async def test_a_nameless_question_is_on_no_shelf_and_no_page(house: V1House) -> None:
