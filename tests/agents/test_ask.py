@@ -56,6 +56,7 @@ class Desk:
     ended: list[CallEnd] = field(default_factory=list[CallEnd])
     renewed: Callable[[], Awaitable[Sequence[Endpoint]]] | None = None
     keeps: bool = True
+    pictured: list[int] = field(default_factory=list[int])
     slots: int = 0
     wait: float = 0.0
     seconds: float = 60.0
@@ -111,10 +112,11 @@ class Desk:
     async def ask(self, asking: Asking | None = None) -> Answer:
         """Ask one question; each call that was begun has one end afterwards, and no slot is held."""
 
-        async def no_images() -> dict[str, bytes]:
-            return {}
+        async def images() -> dict[str, bytes]:
+            self.pictured.append(self.slots)
+            return {"a": b"picture"}
 
-        question = Question(EntryId("t1.1"), "Be kind.", (), (), self.seconds, no_images)
+        question = Question(EntryId("t1.1"), "Be kind.", (), (), self.seconds, images)
         try:
             return await (asking or self.asking()).ask(question)
         finally:
@@ -373,6 +375,22 @@ async def test_a_key_that_was_changed_while_its_call_waits_is_the_new_one():
     desk.renewed = renewed
     await desk.ask()
     assert [request.key for request in model.requests] == [Key("new")]
+
+
+async def test_pictures_are_read_when_the_call_is_made_and_not_while_it_waits():
+    """A thousand calls in line hold no megabytes; and it counts whether the endpoint is shown pictures by then."""
+    desk = Desk(wait=LONG_WAIT)
+    model = desk.add("hello", "hello", vision=True)
+    await desk.ask()
+    assert desk.pictured == [1]
+
+    async def renewed() -> Sequence[Endpoint]:
+        return [replace(desk.endpoints[0], vision=False)]
+
+    desk.renewed = renewed
+    await desk.ask()
+    assert desk.pictured == [1]
+    assert [bool(request.images) for request in model.requests] == [True, False]
 
 
 # --- deadlines -------------------------------------------------------------------------------------------------

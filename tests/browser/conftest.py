@@ -69,17 +69,26 @@ class House:
             self.port = int(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self.setup_link = ""
+        self.beside: dict[str, str] = {}
+        """Environment variables that the process has beside ours."""
         self._process: asyncio.subprocess.Process | None = None
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Write `rookery.yaml`; JSON is YAML."""
         self.home.config.write_bytes(msgspec.json.encode(settings))
 
-    def use_models_of(self, fake: FakeOpenAI, model: str, *, limits: Mapping[str, int] | None = None) -> None:
-        """Let everybody be answered by this model of the fake endpoint."""
+    def use_models_of(
+        self,
+        fake: FakeOpenAI,
+        model: str,
+        *,
+        limits: Mapping[str, int] | None = None,
+        further: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let everybody be answered by this model of the fake endpoint; `further` settings stand beside that."""
         provider = {"api": "openai", "baseUrl": fake.base_url}
         models = {"default": f"local/{model}", "providers": {"local": provider}, "limits": limits or {}}
-        self.configure({"models": models})
+        self.configure({"models": models, **(further or {})})
 
     async def up(self) -> None:
         """Start it and wait until it says where it answers; `setup_link` is what it shows to a newcomer."""
@@ -88,6 +97,7 @@ class House:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, **self.beside},
         )
         assert process.stdout is not None
         told = False

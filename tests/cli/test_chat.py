@@ -380,36 +380,75 @@ class _Steps(Recorder):
         self.steps.append(tool)
 
 
-@pytest.mark.parametrize("said", [True, False, None])
-def test_what_a_tool_would_do_is_asked_in_the_terminal(
-    rookery: Rookery, monkeypatch: pytest.MonkeyPatch, said: bool | None
-) -> None:
-    """In the middle of the answer; where nobody can be asked, another terminal of the same person answers."""
+@pytest.fixture
+def looks_first(monkeypatch: pytest.MonkeyPatch) -> ScriptedModel:
+    """The clock is looked at only with somebody's yes, and this model wants to."""
 
     def approval(*_: object) -> str:
         return "Look at your clock."
 
     monkeypatch.setattr(TimeTool, "approval", approval, raising=False)
+    look = Step(text="Let me look.", calls=(ToolCallPart("1", "time", {}),))
+    return ScriptedModel([look, "It is noon.", "And now?"])
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_what_a_tool_would_do_is_asked_in_the_terminal(
+    rookery: Rookery, looks_first: ScriptedModel, said: bool
+) -> None:
+    """In the middle of the answer."""
     rookery("user", "add", "alice")
-    model = ScriptedModel([Step(text="Let me look.", calls=(ToolCallPart("1", "time", {}),)), "It is noon."])
-    with running(rookery.home, model=model), opened(rookery.home) as other:
+    model = looks_first
+    with running(rookery.home, model=model):
         screen = _Asked(said)
         talk = Talk(opened(rookery.home), screen)
         talk.attach(Attach(user_id="alice"))
-        if said is None:
-            screen.on_question = lambda: other.call("chat.say", Say(message_id="x", text="/approve 1"), Said)
-            other.call("chat.attach", Attach(user_id="alice"), Attached)
         assert talk.exchange("what time is it?").good
         talk.close()
     [question] = screen.questions
     assert "May I do this? Look at your clock." in question
     assert screen.said == "It is noon."
     told = model.requests[1].history[-1].entry
-    assert told.is_error is (said is False)
-    if said is not None:
-        assert screen.heard_earlier == [
-            f"Number 1 is {'' if said else 'not '}allowed{', this once' if said else ''}."
-        ]
+    assert told.is_error is not said
+    assert screen.heard_earlier == [f"Number 1 is {'' if said else 'not '}allowed{', this once' if said else ''}."]
+
+
+def test_where_nobody_can_be_asked_the_question_stays_open(rookery: Rookery, looks_first: ScriptedModel) -> None:
+    """A script is not left hanging: it is told what to do and fails; the answer comes after the yes, once."""
+    rookery("user", "add", "alice")
+    with running(rookery.home, model=looks_first) as gateway:
+        left = rookery("chat", "--user", "alice", "what time is it?")
+        assert (left.status, left.out) == (1, "")
+        assert "May I do this? Look at your clock." in left.err
+        assert f"rookery chat --user alice --home {rookery.home.path} '/approve 1'" in left.err
+        inner = gateway.house.gateway
+        assert inner.lanes.running == 1
+
+        allowed = rookery("chat", "--user", "alice", "/approve 1")
+        assert (allowed.status, allowed.out) == (0, "Number 1 is allowed, this once.\n")
+        gateway.until(lambda: inner.lanes.running == 0)
+        ran = rookery("chat", "--user", "alice", "hello")
+        assert ran.out == "And now?\n"
+        assert "It is noon." in allowed.err + ran.err
+
+
+@pytest.mark.parametrize("mode", ["collect", "steer"])
+def test_a_terminal_goes_on_after_a_question_it_could_not_ask(
+    rookery: Rookery, looks_first: ScriptedModel, mode: str
+) -> None:
+    """What is said next is answered as usual, and what the turn that was left says is shown once, as its own."""
+    rookery.configure(f"messages: {{queue: {{mode: {mode}}}}}")
+    rookery("user", "add", "alice")
+    with running(rookery.home, model=looks_first):
+        screen = _Asked(None)
+        talk = Talk(opened(rookery.home), screen)
+        talk.attach(Attach(user_id="alice"))
+        assert talk.exchange("what time is it?") == Ended("waiting", asks=1)
+        assert talk.exchange("/approve 1").good
+        assert talk.exchange("hello").good
+        talk.close()
+    said = [one for one in [*screen.heard_earlier, screen.said] if one != "Number 1 is allowed, this once."]
+    assert said in (["It is noon.", "And now?"], ["It is noon."]), "alone, or in the one answer that it joined"
 
 
 class _Asked(Recorder):

@@ -20,7 +20,7 @@ from rookery.cli.wire import Failed, Wire, connect
 from rookery.errors import ConfigError, NotFound
 from rookery.gateway.frames import LONGEST_REQUEST
 from rookery.gateway.home import Home
-from rookery.gateway.operations import OPERATIONS
+from rookery.gateway.operations.table import OPERATIONS
 from rookery.gateway.shapes import Attach, Attached, Status, User, UserAdd
 from tests.cli.command import ADDRESS, Rookery, running
 

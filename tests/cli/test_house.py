@@ -58,6 +58,20 @@ def test_config_check_of_a_right_file(rookery: Rookery) -> None:
     assert "Note: budgets" in ran.err
 
 
+def test_config_check_says_what_a_start_would_refuse(rookery: Rookery) -> None:
+    """Two bindings for one place, each right by itself. A model for whose provider there is no key is noted."""
+    binding = "{ agentId: helpdesk, match: { channel: webhook } }"
+    rookery.configure(
+        f"agents: {{ list: [{{ id: helpdesk, sponsor: alice }}] }}\nbindings: [{binding}, {binding}]\n"
+    )
+    rookery("config", "check").refused_with("bind")
+    rookery.configure("models: { default: anthropic/claude-x, fallbacks: [offline/demo] }")
+    ran = rookery("config", "check")
+    assert ran.status == 0
+    assert "Note: models.default is 'anthropic/claude-x', but models.sharedKeys has no key for" in ran.err
+    assert ran.err.count("\n") == 1
+
+
 def test_config_show_and_schema(rookery: Rookery) -> None:
     """What holds, as YAML or JSON, and the schema for editors; neither needs a home."""
     from ruamel.yaml import YAML

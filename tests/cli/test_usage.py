@@ -55,6 +55,7 @@ def test_what_cannot_be_asked(house: Rookery) -> None:
     assert house("usage", "--csv", "--json").status == 2
     house("usage", "--user", "nobody").refused_with("nobody")
     house("usage", "--since", "soon").refused_with("soon")
+    house("usage", "--since", "2h", "--until", "2000-01-01").refused_with("There is no time between")
     house("usage", "--timezone", "Atlantis/Capital").refused_with("Atlantis")
 
 
@@ -65,7 +66,10 @@ def test_a_person_is_told_what_they_pay_for(house: Rookery) -> None:
     assert "Today: 1 model call, " in house("chat", "--user", "alice", "/usage").out
     _spend(house, 1_500_000_000, status="estimated")
     told = house("chat", "--user", "alice", "/usage").out
-    assert "$1.50. 1 of them counted by a guess." in told
+    assert "$1.50. The numbers are a guess." in told
+    _spend(house, 1_500_000_000)
+    house("chat", "--user", "alice", "hello again")  # the demo guesses
+    assert "$1.50. 1 of them counted by a guess." in house("chat", "--user", "alice", "/usage").out
     _spend(house, 0, unpriced=True)
     assert "what that costs is not known." in house("chat", "--user", "alice", "/usage").out
     assert "Today: nothing was used." in house("chat", "--user", "bob", "/usage").out

@@ -343,7 +343,8 @@ _COMMAND_LINE = f"""{_GENERATED}
   under a lock.
 - Listings and `session show`, `session new`, `status`, `doctor`, `config show` take `--json`.
 - Exit status: 0 done, 1 refused or failed with the reason on standard error, 2 wrong usage. A reply that was
-  stopped by Ctrl-C ends `rookery chat TEXT` with 130.
+  stopped by Ctrl-C ends `rookery chat TEXT` with 130. One that waits for a yes that cannot be asked for there, in
+  a pipe, ends it with 1; the question stays open, and standard error says how to answer it.
 - Results go to standard output; remarks go to standard error.
 """
 

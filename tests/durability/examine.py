@@ -80,6 +80,7 @@ async def examine(play: Play) -> list[str]:
     _check_turns(play, state, wrong)
     _check_outbox(play, state, wrong)
     _check_tools(play, state, wrong)
+    _check_asked(play, state, wrong)
     _check_purged(play, state, wrong)
     _check_ledger(play, state, wrong)
     return wrong
@@ -361,3 +362,29 @@ def _check_tools(play: Play, state: State, wrong: list[str]) -> None:
     }
     for tool in (play.deed, play.look):
         wrong += [f"{token} was called and is in no transcript" for token in tool.calls.keys() - tokens]
+
+
+# --- asked first: done after the yes of that person to that question, and after nothing else ----------------
+
+
+def _check_asked(play: Play, state: State, wrong: list[str]) -> None:
+    said = {(said.person, said.text) for said in play.said}
+    asked = {one.token: one for one in play.questions()}
+    guarded = [token for token in play.deed.calls if "guarded" in token]
+    wrong += [f"{token} was done, and nobody was asked" for token in guarded if token not in asked]
+    for token, one in asked.items():
+        if play.deed.calls[token] and (one.person, f"/approve {one.number}") not in said:
+            wrong.append(f"{token} was done, and {one.person} did not allow number {one.number}")
+    numbers = Counter((one.person, one.number) for one in asked.values())
+    wrong += [
+        f"{person} was asked twice under the number {n}" for (person, n), times in numbers.items() if times > 1
+    ]
+    tokens: dict[tuple[str, str], str] = {}
+    for line in (line for lines in state.transcripts.values() for line in lines):
+        for part in line.get("content", ()):
+            if part["type"] == "toolCall":
+                tokens[line["turnId"], part["id"]] = part["arguments"]["token"]
+            elif part.get("text") == NOT_ALLOWED and line["role"] == "toolResult":
+                one = asked.get(tokens[line["turnId"], line["toolCallId"]])
+                if one is None or not {(one.person, "/deny"), (one.person, f"/deny {one.number}")} & said:
+                    wrong.append(f"{line['id']} says no, and nobody did")

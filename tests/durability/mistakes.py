@@ -18,9 +18,11 @@ import pytest
 from sqlalchemy import Connection, select
 
 from rookery import ids
-from rookery.agents import messages_of
+from rookery.agents import Verdict, messages_of
 from rookery.channels.contract import Outcome, Receipt
 from rookery.gateway import (
+    approvals,
+    consent,
     deliveries,
     endings,
     entries,
@@ -34,14 +36,17 @@ from rookery.gateway import (
     tables,
     turn,
     turns,
+    yes_or_no,
 )
 from rookery.gateway.answering import Answering
+from rookery.gateway.approvals import Approval
+from rookery.gateway.arrival import Arrival
 from rookery.gateway.batch import Batch
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.meter import TurnMeter
 from rookery.ids import DeliveryId, EntryId, SessionId, TurnId
-from rookery.messages import Entry, InboundMessage, MessageEntry, Role, StopReason
+from rookery.messages import Entry, InboundMessage, MessageEntry, Role, StopReason, ToolCallPart
 from rookery.sessions import Session
 from rookery.usage import LedgerRow, settling
 from tests.durability.lives import Blow
@@ -325,6 +330,51 @@ def _another_hand_joins(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lanes, "_same_hand", whoever)
 
 
+def _yes_of_anybody(patch: pytest.MonkeyPatch) -> None:
+    """Whoever says yes to a number allows what is asked under it, whoever was asked."""
+
+    def everybody(arrival: Arrival) -> list[Approval]:
+        asked = select(tables.approvals.c.turn_id, tables.approvals.c.n).where(
+            tables.approvals.c.state == Verdict.ASKED.value
+        )
+        rows = arrival.connection.execute(asked).all()
+        found = (approvals.get(arrival.connection, TurnId(row.turn_id), row.n) for row in rows)
+        return [one for one in found if one is not None]
+
+    patch.setattr(yes_or_no, "_asked_here", everybody)
+
+
+def _old_number_counts(patch: pytest.MonkeyPatch) -> None:
+    """Whatever number is said, it is taken for the one that waits."""
+    answer = yes_or_no.answer
+
+    def whatever(arrival: Arrival, number: str, *, allow: bool) -> tuple[str, tuple[Approval, ...]]:
+        here = yes_or_no._asked_here(arrival)
+        return answer(arrival, str(here[0].n) if len(here) == 1 else number, allow=allow)
+
+    patch.setattr(yes_or_no, "answer", whatever)
+
+
+def _yes_that_lasts(patch: pytest.MonkeyPatch) -> None:
+    """A yes is looked at and not taken: it is there for the next call, too."""
+
+    def look(connection: Connection, approval: Approval, call: ToolCallPart) -> bool:
+        return approval.state is Verdict.ALLOWED and approval.fingerprint == approvals.fingerprint(call)
+
+    patch.setattr(approvals, "use", look)
+
+
+def _used_after_it_began(patch: pytest.MonkeyPatch) -> None:
+    """That a yes is used is kept while the call is under way."""
+    use = consent.AsksThePerson.use
+
+    async def hasty(self: consent.AsksThePerson, wish: Any) -> bool:
+        asyncio.create_task(_done(use(self, wish)), name="lane late")  # noqa: RUF006 - the mistake itself
+        return True
+
+    patch.setattr(consent.AsksThePerson, "use", hasty)
+
+
 def _purge_done_before_it_is(patch: pytest.MonkeyPatch) -> None:
     """A purge counts as done before the transcript is gone."""
     purge = shelf.Shelf._purge
@@ -399,6 +449,10 @@ MISTAKES: Mapping[str, Mistake] = {
     "another hand joins": Mistake(_another_hand_joins, "steer", Blow.KILLED_AFTER),
     "called before it is written down": Mistake(_called_before_it_is_written_down, "plain", Blow.KILLED_AFTER),
     "call without an end": Mistake(_call_without_an_end, "plain", Blow.KILLED_AFTER),
+    "yes of anybody": Mistake(_yes_of_anybody, "asked_apart", Blow.KILLED_AFTER),
+    "old number counts": Mistake(_old_number_counts, "asked_again", Blow.KILLED_AFTER),
+    "yes that lasts": Mistake(_yes_that_lasts, "allowed", Blow.KILLED_BEFORE),
+    "used after it began": Mistake(_used_after_it_began, "allowed", Blow.KILLED_BEFORE),
     "unread when interrupted": Mistake(_unread_when_interrupted, "interrupt_early", Blow.KILLED_AFTER),
 }
 

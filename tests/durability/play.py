@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +45,18 @@ PATIENCE = 20.0
 """Seconds after which a play is taken to hang."""
 
 Scene = Callable[["Play"], Awaitable[None]]
+
+
+_QUESTION = re.compile(r"May I do this\? Mark (.+)\.\n\n/approve (\d+) ")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person was asked: under which number, and about which token."""
+
+    person: str
+    number: int
+    token: str
 
 
 class MarkTool:
@@ -145,6 +159,18 @@ class Play:
             else:
                 self.said[number] = said.receipted(receipt)
                 return receipt
+
+    async def is_asked(self, person: str, number: int) -> None:
+        """Wait until somebody was asked, under this number, whether a deed may be done."""
+        while (person, number) not in {(one.person, one.number) for one in self.questions()}:
+            await asyncio.sleep(0.001)
+
+    def questions(self) -> list[Question]:
+        """What people were asked so far, as they heard it."""
+        heard = (
+            (one.route.sender_id, _QUESTION.match(one.text)) for it in self.house.networks for one in it.heard
+        )
+        return [Question(person, int(found[2]), found[1]) for person, found in heard if found is not None]
 
     async def session_of(self, person: str) -> SessionId:
         """The session in which somebody's latest message was accepted."""

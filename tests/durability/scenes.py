@@ -145,11 +145,37 @@ async def allowed(play: Play) -> None:
     await play.says("alice", "/approve 1")
 
 
+async def allowed_once(play: Play) -> None:
+    """A deed that needs a yes, and the yes."""
+    await play.says("alice", "a guarded deed")
+    await play.is_asked("alice", 1)
+    await play.says("alice", "/approve 1")
+
+
 async def denied(play: Play) -> None:
     """A look, and a deed that the person does not allow."""
     await play.says("alice", "look before the guarded deed")
     await play.house.telegram.hears("alice", 1)
     await play.says("alice", "/deny")
+
+
+async def asked_apart(play: Play) -> None:
+    """Alice's yes is none to what Bob is asked, though it is of the same number."""
+    await play.says("bob", "a guarded deed")
+    await play.is_asked("bob", 1)
+    await play.says("alice", "/approve 1")
+    await play.says("bob", "/deny 1")
+
+
+async def asked_again(play: Play) -> None:
+    """The second deed is another question, which the number of the first does not answer."""
+    await play.says("alice", "a guarded deed")
+    await play.is_asked("alice", 1)
+    await play.says("alice", "/approve 1")
+    await play.says("alice", "another guarded deed")
+    await play.is_asked("alice", 2)
+    await play.says("alice", "/approve 1")
+    await play.says("alice", "/deny 2")
 
 
 async def deleted(play: Play) -> None:
@@ -210,6 +236,8 @@ SCENES: Mapping[str, Scene] = {
         exploding_tool,
         allowed,
         denied,
+        asked_apart,
+        asked_again,
         new,
         stop,
         interrupt,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.durability.lives import KILLS, Blow
-from tests.durability.scenes import SCENES, steer_once
+from tests.durability.scenes import SCENES, allowed_once, steer_once
 from tests.durability.sweeps import sweep
 
 MAIN = ("plain", "effects")
@@ -34,6 +34,14 @@ async def test_what_joined_by_a_write_nobody_saw_the_end_of_has_joined() -> None
     """Only a served database can keep an entry and say that it did not; the next try finds it."""
     swept = await sweep(steer_once, [Blow.UNKNOWN], postgres=True)
     assert swept.wrong == []
+
+
+@pytest.mark.parametrize("blow", [Blow.KILLED_AFTER, Blow.UNKNOWN])
+async def test_one_blow_at_each_write_of_a_yes_on_postgresql(blow: Blow) -> None:
+    """Asked, allowed, used and done are what they were, also where another process kept them."""
+    swept = await sweep(allowed_once, [blow], postgres=True)
+    assert swept.wrong == []
+    assert swept.blows > 4, "a scene without writes would prove nothing"
 
 
 @pytest.mark.parametrize("gap", [1, 2])

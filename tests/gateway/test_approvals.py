@@ -16,7 +16,7 @@ from rookery.agents import Verdict, words
 from rookery.channels.contract import Outcome
 from rookery.errors import Conflict, NotFound, Refused
 from rookery.gateway import approvals as rows
-from rookery.gateway import tables
+from rookery.gateway import rights, tables
 from rookery.gateway.bind import Binding
 from rookery.gateway.capacity import Limits
 from rookery.gateway.inbound import Wish
@@ -25,9 +25,10 @@ from rookery.gateway.operations.desk import Desk
 from rookery.gateway.shapes import ApprovalAnswer, SessionRef, Turn, TurnNamed
 from rookery.gateway.watchers import Event, TurnApproval, Where
 from rookery.ids import AgentId, TurnId
-from rookery.messages import ChatKind, Role, ToolCallPart, text_of
-from rookery.models import ToolSpec
+from rookery.messages import ChatKind, MessageEntry, Part, Role, ToolCallPart, text_of
+from rookery.models import ModelRequest, ToolSpec
 from rookery.models.scripted import ScriptedModel, Step
+from rookery.policy import Action, Actor, AgentResource, Decision
 from rookery.tools import ToolContext
 from rookery.users import tables as user_tables
 from tests.gateway.at_the_desk import AtTheDesk
@@ -109,6 +110,11 @@ class Paying:
     async def states(self) -> list[str]:
         """How it stands with each."""
         return [row.state for row in await self.rows()]
+
+    async def enables(self, user_id: str, *, enabled: bool) -> None:
+        """Let a person in, or keep them out."""
+        change = update(user_tables.users).where(user_tables.users.c.id == user_id).values(enabled=enabled)
+        await self.house.database.write(lambda connection: connection.execute(change))
 
     def desk(self, user_id: str, *, admin: bool = False) -> Desk:
         return AtTheDesk(self.house).by(user_id, admin=admin)
@@ -283,6 +289,41 @@ async def _waits_again(paying: Paying, turn_id: str) -> None:
             await asyncio.sleep(0.002)
 
 
+async def test_what_was_asked_is_kept_for_thirty_days(anywhere: Paying) -> None:
+    """After that the rows go, but for the last: no number that was given comes again. What waits stays."""
+    await anywhere.begins(pay(), "Paid.", pay(), "Paid.", pay(), "Well.", pay(), "Hello.")
+    for number in (1, 2):
+        turn_id = await anywhere.asks(f"pay {number}", asked=number)
+        await anywhere.answers("alice", turn_id, number)
+        await anywhere.house.idle()
+    await anywhere.asks("pay", "b1", asked=3)
+    await anywhere.house.telegram.says("b1", "/deny")
+    await anywhere.house.idle()
+
+    def numbers(rows: list[Any]) -> set[tuple[str, int]]:
+        return {(row.agent_id, row.n) for row in rows}
+
+    await _maintained_after(anywhere, timedelta(days=29))
+    assert numbers(await anywhere.rows()) == {("alice", 1), ("alice", 2), ("bob", 1)}
+    await _maintained_after(anywhere, timedelta(days=1))
+    assert numbers(await anywhere.rows()) == {("alice", 2), ("bob", 1)}
+
+    await anywhere.asks("pay once more", asked=4)
+    assert "/approve 3" in anywhere.heard()[-1]
+    await _maintained_after(anywhere, timedelta(0))
+    assert numbers(await anywhere.rows()) == {("alice", 3), ("bob", 1)}
+
+
+async def _maintained_after(paying: Paying, time: timedelta) -> None:
+    """Let time pass, and maintenance come by once after it."""
+    every = timedelta(hours=6).total_seconds()
+    for seconds in (time.total_seconds(), every):
+        await paying.house.clock.passes(seconds)
+        async with asyncio.timeout(10):
+            while not any(MINUTES * 60 < left <= every for left in paying.house.clock.waited_for):
+                await asyncio.sleep(0.002)
+
+
 # --- crashes -------------------------------------------------------------------------------------------------
 
 
@@ -337,6 +378,35 @@ async def test_a_call_that_was_begun_is_not_begun_again(anywhere: Paying) -> Non
     assert (len(anywhere.tool.paid), await anywhere.result()) == (1, (words.OUTCOME_UNKNOWN, True))
     assert await anywhere.answers("alice", turn_id, 1) == "used", "said again it changes nothing"
     assert len(anywhere.tool.paid) == 1
+
+
+async def test_a_turn_that_may_not_be_gone_on_with_leaves_no_call_without_a_result(anywhere: Paying) -> None:
+    """Killed while it waits, its person disabled at the start, and let in again: the conversation goes on."""
+    await anywhere.begins(pay(), "hello again")
+    turn_id = await anywhere.asks()
+    await anywhere.enables("alice", enabled=False)
+    await anywhere.house.crash()
+    await anywhere.house.idle()
+    assert (anywhere.tool.paid, (await anywhere.result())[0]) == ([], words.OUTCOME_UNKNOWN)
+
+    await anywhere.enables("alice", enabled=True)
+    assert (await anywhere.turn(turn_id)).status == "failed"
+    await anywhere.house.telegram.says("a1", "are you there?")
+    await anywhere.house.idle()
+    assert anywhere.heard("a1")[-1] == "hello again"
+    model = anywhere.house.model
+    assert isinstance(model, ScriptedModel)
+    asked = [part.id for part in _parts(model.requests[-1]) if isinstance(part, ToolCallPart)]
+    answered = [entry.tool_call_id for entry in _entries(model.requests[-1]) if entry.role is Role.TOOL_RESULT]
+    assert asked == answered == ["c1"]
+
+
+def _entries(request: ModelRequest) -> list[MessageEntry]:
+    return [message.entry for message in request.history]
+
+
+def _parts(request: ModelRequest) -> list[Part]:
+    return [part for entry in _entries(request) for part in entry.content]
 
 
 # --- who may, and for what -----------------------------------------------------------------------------------
@@ -411,6 +481,35 @@ async def test_a_person_who_was_switched_off_meanwhile_allows_nothing(paying: Pa
     await paying.house.idle()
     assert (paying.tool.paid, await paying.states) == ([], ["allowed"])
     assert await paying.result() == (words.NO_LONGER_ALLOWED, False)
+
+
+async def test_a_tool_that_was_taken_away_meanwhile_is_not_called(paying: Paying) -> None:
+    """The yes was for a tool that the operator took out of the configuration while the person thought about it."""
+    await paying.begins(pay(), "Well.")
+    turn_id = await paying.asks()
+    paying.house.tools.remove(paying.tool)
+    paying.house.rule()
+    assert await paying.answers("alice", turn_id, 1) == "allowed"
+    await paying.house.idle()
+    assert (paying.tool.paid, await paying.states) == ([], ["allowed"])
+    assert await paying.result() == (words.NO_LONGER_ALLOWED, False)
+
+
+async def test_the_right_to_the_tool_itself_is_asked_again(
+    paying: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may still allow things, and may have this tool called no more, has it not called by an old yes."""
+    await paying.begins(pay(), "Well.")
+    turn_id = await paying.asks()
+    may = rights.may
+
+    def less(actor: Actor, action: Action, resource: AgentResource) -> Decision:
+        return Decision(resource.tool != "pay", "") if action is Action.CALL_TOOL else may(actor, action, resource)
+
+    monkeypatch.setattr(rights, "may", less)
+    assert await paying.answers("alice", turn_id, 1) == "allowed"
+    await paying.house.idle()
+    assert (paying.tool.paid, await paying.result()) == ([], (words.NO_LONGER_ALLOWED, False))
 
 
 async def test_an_address_that_became_somebody_else_s_answers_nothing(paying: Paying) -> None:

@@ -141,7 +141,7 @@ async def test_what_has_begun_is_not_begun_anew_elsewhere(ring: Ring):
     assert await ring.says("a1") == f"{HEARD}\n\n{told}"
     assert not ring.spare.requests
     [end] = ring.logged("turn.end")
-    assert (end["calls"], end["error"]) == (1, "broken_off")
+    assert (end["level"], end["calls"], end["error"]) == ("warning", 1, "broken_off")
 
 
 async def test_a_refusal_is_taken_to_nobody_else(ring: Ring):

@@ -65,6 +65,29 @@ async def test_a_slow_watcher_loses_the_oldest_and_delays_nobody() -> None:
     assert found[-1] == TurnDelta(TurnId("t1"), TextDelta(str(BACKLOG + 4)))
 
 
+async def test_the_first_who_listens_is_told_of_the_turns_that_run() -> None:
+    """After a start turns go on before there is a page to show them; what has ended meanwhile is told nobody."""
+    watchers = Watchers()
+    word = TurnDelta(TurnId("t1"), TextDelta("one"))
+    ended = Where(ALICE, S2, "agent:alice:other", None)
+    told: list[object] = []
+    again: list[object] = []
+    for where, event in (
+        (HERE, STARTED),
+        (ended, TurnStarted(TurnId("t2"), (TurnId("t2"),))),
+        (HERE, word),
+        (ended, TurnFinished(TurnId("t2"), (TurnId("t2"),), "done", "")),
+        (ended, word),
+    ):
+        watchers.tell(where, event)
+    with watchers.listen(lambda where, event: told.append((where, event))):
+        assert told == [(HERE, STARTED), (HERE, word)]
+        watchers.tell(HERE, word)
+        with watchers.listen(lambda where, event: again.append((where, event))):
+            assert again == []
+    assert told == [(HERE, STARTED), (HERE, word), (HERE, word)]
+
+
 async def test_a_turn_is_told_from_its_start_to_its_end(house: TestHouse) -> None:
     """Started, every word as it streams, finished with the whole text."""
     house.model = ScriptedModel(["one two"])

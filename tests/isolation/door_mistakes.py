@@ -8,20 +8,22 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from msgspec import structs
 from sqlalchemy import Connection, bindparam, select
 
 from rookery import users
 from rookery.errors import NotFound
 from rookery.gateway import idempotency, inbound, places, turn_facts, turns
 from rookery.gateway.callers import Caller
+from rookery.gateway.operations import approvals as approval_operations
 from rookery.gateway.operations import attachments as attachment_operations
 from rookery.gateway.operations import credentials as credential_operations
 from rookery.gateway.operations import finding, looking, sessions, shelf
 from rookery.gateway.operations import turns as turn_operations
 from rookery.gateway.operations.desk import Desk
-from rookery.gateway.shapes import CredentialNamed
-from rookery.ids import AgentId, SessionId, UserId
-from rookery.policy import Action, AgentResource, Operator, Resource
+from rookery.gateway.shapes import ApprovalAnswer, CredentialNamed
+from rookery.ids import AgentId, SessionId, TurnId, UserId
+from rookery.policy import Action, AgentResource, Member, Operator, Resource
 from rookery.sessions.brain import Brain
 from rookery.sessions.key import Api
 from rookery.storage.prepared import Prepared
@@ -47,7 +49,7 @@ def events_go_to_all() -> AbstractContextManager[object]:
 
     def to_all(rooms: Rooms, where: Any, event: Any) -> None:
         for user_id in tuple(vars(rooms)["_rooms"]) or (where.user_id,):
-            hear(rooms, replace(where, user_id=user_id), event)
+            hear(rooms, structs.replace(where, user_id=user_id), event)
 
     return patch.object(Rooms, "hear", to_all)
 
@@ -290,6 +292,21 @@ def credentials_end_by_id() -> AbstractContextManager[object]:
         return await end(desk.of(Operator()), CredentialNamed(id=ask.id), *rest)
 
     return patch.object(credential_operations, "_end", anybodys)
+
+
+def anybody_allows() -> AbstractContextManager[object]:
+    """Whoever knows the turn answers what its person is asked."""
+    answer = approval_operations.answer
+
+    async def as_that_person(desk: Desk, ask: ApprovalAnswer) -> Any:
+        found = await desk.house.database.read(
+            lambda connection: turn_facts.state(connection, TurnId(ask.turn_id))
+        )
+        assert found is not None, "somebody was asked"
+        person = UserId(found.principal.removeprefix("user:"))
+        return await answer(desk.of(Member(person, admin=False)), ask)
+
+    return patch.object(approval_operations, "answer", as_that_person)
 
 
 def _everywhere(module: Any, name: str, instead: Any) -> AbstractContextManager[object]:

@@ -18,6 +18,7 @@ from random import Random
 from rookery.channels import contract
 from rookery.config.words import QueueMode
 from rookery.messages import Chat
+from tests.isolation.asking import asks_first
 from tests.isolation.cast import TERMINAL, THREADS, Cast, Mouth, Room, Stage, compose
 from tests.isolation.oracle import Oracle
 from tests.isolation.world import Said, World
@@ -25,6 +26,9 @@ from tests.support.postgres import Postgres
 
 SECONDS = 30
 """How long one interleaving may take before it counts as hung."""
+
+ASKED_EVERY = 5
+"""At the end of so many interleavings, of one, somebody is asked whether a tool may do something."""
 
 _WORDS = (
     "and what do you know of me?",
@@ -61,6 +65,8 @@ async def interleave(home: Path, *, seed: int, steps: int, postgres: Postgres | 
         async with asyncio.timeout(SECONDS):
             async with world:
                 await _Director(plan, world, oracle).plays(steps)
+                if seed % ASKED_EVERY == 0:
+                    oracle.wrong += await asks_first(world)
         oracle.reads_what_is_left()
     except TimeoutError:
         oracle.wrong.append("hung: it did not come to an end in time")

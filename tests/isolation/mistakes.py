@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from msgspec import structs
 from sqlalchemy import Connection, select
 
 from rookery import users
@@ -21,6 +22,7 @@ from rookery.agents import prompt
 from rookery.channels.contract import Outcome
 from rookery.gateway import inbound, lanes, opening, places, rights, seen, tables, turn
 from rookery.gateway.answering import Answering
+from rookery.gateway.consent import AsksThePerson
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.finishing import Finishing
 from rookery.gateway.log import Logger
@@ -186,6 +188,10 @@ def _rights_not_asked_when_starting() -> AbstractContextManager[object]:
     return patch.object(TurnRunner, "_stand", standing)
 
 
+def _rights_not_asked_at_a_yes() -> AbstractContextManager[object]:
+    return patch.object(AsksThePerson, "_may_still", return_value=True)
+
+
 @contextmanager
 def _group_is_answered_by_the_members_own() -> Generator[None]:
     bind: Callable[..., object] = vars(inbound)["_bind"]
@@ -266,7 +272,7 @@ def _usage_of_whoever_came_last() -> AbstractContextManager[object]:
         if own is None:
             return None
         last.append(own)
-        return replace(own, user_id=last[-2:][0].user_id)
+        return structs.replace(own, user_id=last[-2:][0].user_id)
 
     return patch.object(turn, "_bill", of_the_last)
 
@@ -296,6 +302,7 @@ MISTAKES = (
     Mistake("the pool hands out another's brain", _pool_without_owner),
     Mistake("rights are not asked again when sending", _rights_not_asked_when_sending, 4),
     Mistake("rights are not asked again when a turn starts", _rights_not_asked_when_starting, 4),
+    Mistake("rights are not asked again when a yes is used", _rights_not_asked_at_a_yes),
     Mistake("a group is answered by the member's own agent", _group_is_answered_by_the_members_own),
     Mistake("a link may be called like a user", _link_may_be_called_like_a_user, 9),
     Mistake("what was said is logged", _words_are_logged),
@@ -310,6 +317,7 @@ MISTAKES = (
     Mistake("a file is whoever's who knows its id", at_doors.attachment_by_id_alone),
     Mistake("a session is whoever's who knows its id", at_doors.session_by_id_alone, 4),
     Mistake("a turn is whoever's who knows its id", at_doors.turn_by_id_alone, 1),
+    Mistake("whoever knows the turn allows what it asks", at_doors.anybody_allows),
     Mistake("what is said to a shared agent is everybody's", at_doors.everybody_owns_shared_sessions),
     Mistake("ended tokens count", at_doors.ended_tokens_count, 11),
     Mistake("callers are cached by the beginning of their secret", at_doors.callers_by_prefix, 1),

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from random import Random
 
@@ -25,10 +26,11 @@ from rookery.gateway.rules import AccountRules, QueueRules, Rules
 from rookery.ids import AgentId, UserId
 from rookery.messages import Attachment, Chat, ChatKind, InboundMessage, OutboundMessage, Role, text_of
 from rookery.models import ModelEvent, ModelRequest
-from rookery.models.scripted import EchoModel
+from rookery.models.scripted import ScriptedModel
 from rookery.sessions.scope import IdentityLinks
 from rookery.users import spaces
 from tests.isolation import canaries
+from tests.isolation.asking import Favour, echo_or_favour
 from tests.isolation.cast import NETWORKS, NOBODY, TERMINAL, Cast, Mouth, Owner, Rule
 from tests.isolation.doors import Doors
 from tests.support.postgres import Postgres
@@ -84,6 +86,8 @@ class World(WebHouse):
         self._since_start: dict[Mouth, set[str | None]] = {}
         self._hold = asyncio.Event()
         self._numbers: dict[tuple[str, str], int] = {}
+        self.favour = Favour()
+        self.tools.append(self.favour)
         self.telegram = _Listening(self, "telegram")
         self.webhook = _Listening(self, "webhook")
         self.networks = [self.telegram, self.webhook]
@@ -339,11 +343,11 @@ class _Listening(LoopbackNetwork):
         return frozenset(cast.owner(mouth, user) for user in cast.users_of(mouth))
 
 
-class _Hesitant(EchoModel):
-    """Echoes its whole prompt, after a pause that the seed decides."""
+class _Hesitant(ScriptedModel):
+    """Echoes its whole prompt, or asks for a favour, after a pause that the seed decides."""
 
     def __init__(self, world: World) -> None:
-        super().__init__()
+        super().__init__(repeat(echo_or_favour))
         self.requests = world.requests
         self._world = world
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from rookery.errors import NotFound, Refused, RookeryError
-from rookery.gateway.operations import OPERATIONS
+from rookery.gateway.operations.table import OPERATIONS
 from tests.matrix.actors import ACTORS, allowed
 from tests.matrix.operations import ROWS, Row
 from tests.matrix.scene import Scene, Things

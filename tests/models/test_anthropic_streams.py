@@ -12,6 +12,7 @@ from rookery.messages import StopReason, TextPart, ThinkingPart, ToolCallPart, U
 from rookery.models import ModelEvent, ModelReply, TextDelta, ThinkingDelta, ToolCallDelta
 from rookery.models.anthropic_reply import AnthropicReply
 from rookery.models.errors import Private
+from rookery.models.reply_parts import MOST_CALLS
 from tests.models.recorded import Recorded
 from tests.models.recorded_anthropic import ALL, ODD, TEXT, THINKING_TOOL
 from tests.support.fake_anthropic import error_body, event
@@ -170,6 +171,21 @@ def test_a_stream_that_ends_before_its_end_is_broken_off(cut: int) -> None:
 def test_what_is_no_reply_is_garbage(stream: bytes) -> None:
     """Whatever a captive portal, a wrong port or a server of the other format sends."""
     assert ModelErrorKind.GARBAGE is fails(stream)
+
+
+def test_a_reply_with_more_calls_than_anybody_needs_is_hung_up_on() -> None:
+    """A stream of nothing but calls is left at once."""
+    calls = [
+        event(
+            "content_block_start",
+            index=number,
+            content_block={"type": "tool_use", "id": f"c{number}", "name": "time"},
+        )
+        for number in range(MOST_CALLS + 1)
+    ]
+    end = event("message_stop")
+    assert len(read(*calls[:-1], end)[1].content) == MOST_CALLS
+    assert ModelErrorKind.BROKEN_OFF is fails(*calls, end)
 
 
 @given(st.binary(max_size=200))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import socket
+import threading
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -191,6 +193,8 @@ async def test_an_error_inside_the_stream_has_its_kind(
         ({"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}, "", 30.0),
         ({"Retry-After": "Sun, 01 Mar 2026 11:00:00 GMT"}, "", 0.0),
         ({"Retry-After": "soon"}, "", None),
+        ({"Retry-After": f"Mon, 01 Jan {10**20} 00:00:00 GMT"}, "", None),
+        ({"Retry-After": "Mon, 01 Jan 2027 00:00:00 +99999999999999"}, "", None),
         ({}, "Rate limit reached. Please try again in 20ms. Visit us.", 0.02),
         ({}, "Please try again in 6m0s.", 360.0),
         ({}, "Please retry after 12 seconds", 12.0),
@@ -223,6 +227,38 @@ async def test_how_long_to_wait_is_read_where_it_stands(
     fake.serve("m", Canned((body,), status=429, content_type=JSON, headers=headers))
 
     assert seconds == (await failure(openai, ask("m"))).retry_after
+
+
+async def test_an_address_that_no_server_can_have_is_said_to_be_wrong(outbound: Outbound) -> None:
+    """Two dots in a row, or a part of the name that is too long: it is baseUrl, not the answer."""
+    for host in ("models..example", f"{'a' * 70}.example"):
+        model = OpenAIModel(outbound, f"http://{host}/v1", name="house", now=lambda: NOON)
+        error = await failure(model, ask("m"))
+        assert error.kind is Kind.UNREACHABLE
+        assert "check baseUrl" in error.detail
+
+
+async def test_what_an_error_quotes_of_a_long_prompt_is_looked_for_beside_the_loop(
+    fake: FakeOpenAI, outbound: Outbound
+) -> None:
+    """A storm of refusals of long conversations delays nobody else, and quotes no more than others."""
+    threads: set[int] = set()
+
+    def now() -> datetime:
+        threads.add(threading.get_ident())
+        return NOON
+
+    body = said(error={"message": "You said: my locker code is 4711. Too fast.", "type": "rate_limit_error"})
+    headers = {"Retry-After": "Sun, 01 Mar 2026 12:00:30 GMT"}
+    fake.serve("m", Canned((body,), status=429, content_type=JSON, headers=headers))
+    model = OpenAIModel(outbound, fake.base_url, name="house", now=now)
+    for filling, beside in (("", False), ("word " * 20_000, True)):
+        threads.clear()
+        asked = ask("m", user(f"{filling}my locker code is 4711"))
+        error = await failure(model, asked)
+        assert (error.kind, error.retry_after) == (Kind.RATE_LIMITED, 30.0)
+        assert "locker" not in error.detail
+        assert (threads != {threading.get_ident()}) is beside
 
 
 async def test_a_silent_server_times_out(openai: OpenAIModel) -> None:

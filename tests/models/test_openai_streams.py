@@ -13,7 +13,7 @@ from rookery.messages import StopReason, TextPart, ThinkingPart, ToolCallPart
 from rookery.models import INVALID_ARGUMENTS, ModelEvent, ModelReply, TextDelta, ThinkingDelta, ToolCallDelta
 from rookery.models.errors import Private
 from rookery.models.openai_reply import OpenAIReply
-from rookery.models.reply_parts import REPLY_LIMIT
+from rookery.models.reply_parts import MOST_CALLS, REPLY_LIMIT
 from tests.models.recorded import ALL, LLAMACPP, ODD, OPENAI_TEXT, OPENAI_TOOLS, Recorded
 from tests.support.fake_openai import DONE, event
 
@@ -208,6 +208,15 @@ def test_a_reply_without_end_is_hung_up_on() -> None:
 
     assert read(*[piece] * enough, DONE)[1].content
     assert ModelErrorKind.BROKEN_OFF is fails(*[piece] * (enough + 1), DONE)
+
+
+def test_a_reply_with_more_calls_than_anybody_needs_is_hung_up_on() -> None:
+    """A stream of nothing but calls is left at once, and holds up nobody while it is read."""
+    calls = [
+        [{"index": number, "function": {"name": "time", "arguments": "{}"}}] for number in range(MOST_CALLS + 1)
+    ]
+    assert len(read(calling(*calls[:-1]), DONE)[1].content) == MOST_CALLS
+    assert ModelErrorKind.BROKEN_OFF is fails(calling(*calls), DONE)
 
 
 @given(st.binary(max_size=200))

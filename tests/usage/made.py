@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from rookery.ids import AgentId, EntryId, SessionId, TurnId, UserId
 from rookery.messages import Usage

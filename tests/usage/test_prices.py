@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -135,3 +136,16 @@ def test_nothing_of_the_list_is_imported_before_it_is_asked() -> None:
     said = "import sys, rookery.gateway.house; print('genai_prices' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+def test_names_that_nobody_asks_for_again_are_not_kept_for_ever() -> None:
+    """A model's name is whatever somebody set; its price is looked up again when it was forgotten."""
+    known = Prices({"mine": Tariff({"m": Rates(Decimal(1), Decimal(2))})})
+    before = known.known("mine", "m")
+    tracemalloc.start()
+    for number in range(20_000):
+        assert known.known("mine", f"{number:050}") is UNPRICED
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 1_000_000
+    assert known.known("mine", "m") == before

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from rookery.ids import EntryId
 from rookery.messages import MessageEntry, Role, Usage
 from rookery.usage import CallEnd, LedgerRow, Rates, Status, settling
-from rookery.usage.prices import UNPRICED
+from rookery.usage.prices import MOST_COST, UNPRICED
 from tests.gateway.made import NOW
 from tests.usage.made import bill_of, call, row_of
 
@@ -58,6 +58,20 @@ def test_a_model_without_a_price_is_said_to_have_none() -> None:
     assert (row.unpriced, row.nano_usd, used.cost_nano_usd, used.unpriced) == (True, 0, None, True)
     row, used = settling.ended(row_of("t1"), CallEnd("t1-0", Usage(), "wrong_key", None, 1.0), UNPRICED, NOW)
     assert (row.unpriced, used.cost_nano_usd) == (False, 0)
+
+
+def test_what_cannot_be_is_kept_as_a_guess_that_a_row_can_hold() -> None:
+    """Tokens beyond any model's, and a clock that was set by a year meanwhile: the numbers fit their columns."""
+    dear = Rates(Decimal(10**9), Decimal(10**9))
+    end = CallEnd("t1-0", Usage(10**20, 10**20, 10**19), None, 4e7, 4e7)
+    row, used = settling.ended(row_of("t1"), end, dear, NOW)
+    assert (row.status, used.estimated) == (Status.ESTIMATED, True)
+    assert row.input_tokens == row.output_tokens == used.output_tokens == settling.MOST_TOKENS
+    assert row.nano_usd == used.cost_nano_usd == MOST_COST
+    assert row.ms == row.first_token_ms == 2**31 - 1
+    most = Usage(settling.MOST_TOKENS, settling.MOST_TOKENS)
+    row, used = settling.ended(row_of("t1"), CallEnd("t1-0", most, None, 0.1, 1.0), RATES, NOW)
+    assert (row.status, used.input_tokens) == (Status.SETTLED, settling.MOST_TOKENS)
 
 
 def _entry(id: str, usage: Usage | None, *, model: str = "small") -> MessageEntry:

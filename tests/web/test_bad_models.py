@@ -216,6 +216,25 @@ async def test_nothing_the_endpoint_says_of_itself_reaches_the_person(site: Site
     assert "alice-canary" not in site.log
 
 
+async def test_counts_that_cannot_be_are_no_bill_and_stop_nothing(site: Site) -> None:
+    """A server that says it read more tokens than there are: the answer arrives, what it counted is a guess."""
+    absurd = 10**20
+    answer = b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}], "usage": %b}' % (
+        b'{"prompt_tokens": %d, "completion_tokens": %d}' % (absurd, absurd)
+    )
+    site.fake.serve("absurd", Canned((answer,), content_type="application/json"))
+    await site.uses("alice", "absurd")
+    await site.says("alice", "hello?")
+    assert await site.heard("alice", 1) == ["hello"]
+    await site.house.gateway.lanes.idle()
+    [used] = [one.usage for one in await site.entries("alice") if one.usage is not None]
+    assert used.estimated
+    assert "lane.broke" not in site.log
+    await site.uses("alice", "instant")
+    await site.says("alice", "and again")
+    assert await site.heard("alice", 2) == ["hello", "word1 word2 "]
+
+
 # --- stopping ------------------------------------------------------------------------------------------------
 
 

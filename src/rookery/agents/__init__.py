@@ -3,6 +3,7 @@
 from rookery.agents import prompt, words
 from rookery.agents.approvals import Approvals, NobodyToAsk, Verdict, Wish
 from rookery.agents.calling import Capacity
+from rookery.agents.calls import pending_calls
 from rookery.agents.endpoint import Endpoint
 from rookery.agents.interruption import Interrupted, Interruption
 from rookery.agents.loop import Emit, Opening, RunSettings, messages_of, run
@@ -25,6 +26,7 @@ __all__ = [
     "Verdict",
     "Wish",
     "messages_of",
+    "pending_calls",
     "prompt",
     "run",
     "words",

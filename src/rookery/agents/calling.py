@@ -15,6 +15,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Protocol
 
+from msgspec import Struct
+
 from rookery import ids
 from rookery.agents.endpoint import Endpoint
 from rookery.errors import ModelError, ModelErrorKind
@@ -71,8 +73,7 @@ class Question:
     purpose: Purpose = Purpose.CHAT
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Who answered, what, and what it used and costs."""
 
     endpoint: Endpoint
@@ -118,12 +119,13 @@ class Calling:
         `look_again` is asked, after a long wait for the slot, for the endpoint as it is now. `others`: another one
         could still be asked, and is to have some of the time.
         """
-        images = await question.images() if endpoint.vision else _NONE
         asked = self.now()
         async with self.capacity.slot(endpoint.provider, endpoint.key_name, question.purpose):
             waited = self._since(asked)
             if waited >= LONG_WAIT:
                 endpoint = await look_again(endpoint)
+            # Not before: those who wait in line would hold megabytes meanwhile.
+            images = await question.images() if endpoint.vision else _NONE
             loop = asyncio.get_running_loop()
             started = loop.time()
             try:

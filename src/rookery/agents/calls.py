@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from rookery.messages import MessageEntry, Role, ToolCallPart
 from rookery.tools import ToolOutcome, Toolset
 
@@ -16,8 +18,7 @@ SIDE_BY_SIDE = 8
 BROKEN = "This did not work: something is wrong with the tool itself."
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """A call that has no result yet: the call of this place in this entry."""
 
     entry: MessageEntry

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rookery.agents.endpoint import Endpoint
 from rookery.errors import ModelError, ModelErrorKind
@@ -14,8 +15,7 @@ Failure = tuple[Endpoint, ModelError]
 """An endpoint that gave no answer, and why; also one that was not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     """What follows from a failure before the first word.
 
     `another`: whether the next endpoint is asked. `told`: the smaller, the more it helps the person to hear of it.

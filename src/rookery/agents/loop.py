@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
+from msgspec import Struct
+
 from rookery.agents import prompt, words
 from rookery.agents.approvals import Approvals, NobodyToAsk, Verdict, Wish
 from rookery.agents.ask import Asking, Renew, Report
@@ -47,8 +49,7 @@ Emit = Callable[[ModelEvent], None]
 """Tells whoever watches what streams by. Never waits, never raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(Struct, frozen=True):
     """Everything a run is made with. `endpoints`: who may answer, at least one, in the order they are asked;
     `renew` looks that up again before each further question. `cooldowns` is what all runs know of failing ones.
 
@@ -69,8 +70,7 @@ class RunSettings:
     cooldowns: Cooldowns | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """The user entry of a turn that has just begun, and the task that writes it.
 
     The task raises `StorageUnavailable` when it cannot. Whoever makes it lets it settle, also when the run ends
@@ -285,7 +285,8 @@ class _Run:
 
     async def _call_tools(self, pending: Sequence[Pending]) -> None:
         """Make those that come next, and write what came of them; the rest is another step of the run."""
-        streaks = {one.place: streak(self._entries(), one.call) for one in pending}
+        entries = self._entries()
+        streaks = {one.place: streak(entries, one.call) for one in pending}
         if any(known.warned for known in streaks.values()):
             await self._end(NOT_AGAIN, StopReason.ERROR, words.IN_CIRCLES, "in_circles")
             return
@@ -328,7 +329,7 @@ class _Run:
                 raise Interrupted
             if await self.approvals.use(wish):
                 return None
-            return ToolOutcome(words.NO_LONGER_ALLOWED, is_error=True)
+            return ToolOutcome(words.NO_LONGER_ALLOWED, is_error=True, kind="no_longer_allowed")
         return _UNALLOWED[verdict]
 
     async def _settle_a_call_of_unknown_outcome(self) -> None:
@@ -379,6 +380,7 @@ class _Run:
             tool_call_id=call.id,
             tool_name=call.name,
             is_error=outcome.is_error,
+            error_kind=outcome.kind,
             outcome_unknown=outcome.unknown,
         )
 
@@ -435,9 +437,9 @@ class _Run:
 
 
 _UNALLOWED = {
-    Verdict.DENIED: ToolOutcome(words.DENIED, is_error=True),
-    Verdict.EXPIRED: ToolOutcome(words.UNANSWERED, is_error=True),
-    Verdict.NOBODY: ToolOutcome(words.NOBODY_TO_ASK, is_error=True),
+    Verdict.DENIED: ToolOutcome(words.DENIED, is_error=True, kind="denied"),
+    Verdict.EXPIRED: ToolOutcome(words.UNANSWERED, is_error=True, kind="expired"),
+    Verdict.NOBODY: ToolOutcome(words.NOBODY_TO_ASK, is_error=True, kind="nobody_to_ask"),
     Verdict.USED: ToolOutcome(words.OUTCOME_UNKNOWN, is_error=True, unknown=True),
 }
 """What the model is told of a call that was not allowed, or is not made once more."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rookery.messages import MessageEntry, Role, ToolCallPart, text_of
 
@@ -17,8 +18,7 @@ NOT_AGAIN = (
 """What the model is told then. When it asks for the same once more, the turn ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Streak:
+class Streak(Struct, frozen=True):
     """What the last calls of a turn have in common with one that is asked for now."""
 
     same: int

@@ -58,5 +58,15 @@ def took_too_long(seconds: float) -> str:
 
 def for_model_error(error: ModelError) -> str:
     """The person's words for a failed model call; names no key, no server and no other person."""
-    when = "in a while" if error.retry_after is None else f"in {max(1, round(error.retry_after))} seconds"
-    return _WORDS[error.kind].format(when=when)
+    return _WORDS[error.kind].format(when=_when(error.retry_after))
+
+
+def _when(seconds: float | None) -> str:
+    """How long to wait, as one says it; what is further away than a day or two is nothing to wait for."""
+    if seconds is None or seconds > 48 * 3600:
+        return "in a while"
+    for size, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"in about {round(seconds / size)} {unit}s"
+    count = max(1, round(seconds))
+    return f"in {count} second{'' if count == 1 else 's'}"

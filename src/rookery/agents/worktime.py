@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
+
+from msgspec import Struct
 
 from rookery.agents.calling import Capacity
 from rookery.usage import Purpose
@@ -57,8 +58,7 @@ class Worktime:
             self._bound.reschedule(self._ends)
 
 
-@dataclass(frozen=True, slots=True)
-class Unhurried:
+class Unhurried(Struct, frozen=True):
     """Capacity for which waiting costs the turn none of its time."""
 
     capacity: Capacity
@@ -69,8 +69,7 @@ class Unhurried:
         return _Slot(self.capacity.slot(provider, key_name, purpose), self.worktime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(Struct, frozen=True):
     slot: AbstractAsyncContextManager[None]
     worktime: Worktime
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
 def chunks(text: str, limit: int) -> list[str]:
@@ -34,8 +35,7 @@ def chunks(text: str, limit: int) -> list[str]:
     return pieces
 
 
-@dataclass(frozen=True, slots=True)
-class _Fence:
+class _Fence(Struct, frozen=True):
     """An open code fence: its mark, as ``` or ~~~, and the word after it."""
 
     mark: str
@@ -53,8 +53,7 @@ class _Fence:
         return line["mark"].startswith(self.mark) and not line["info"].strip()
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
+class _Cut(Struct, frozen=True):
     """Where the piece ends, where the rest starts, and the fence that is open there."""
 
     end: int
@@ -159,8 +158,7 @@ def _is_flag_letter(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """The fence open at `end`, where its line starts, and where the last closed block ends.
 
     `end` is where looking ended: earlier than asked for when a fence's line would have been cut.

@@ -14,6 +14,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from rookery.messages import InboundMessage, OutboundMessage
 
 
@@ -33,8 +35,7 @@ class Outcome(StrEnum):
     """Said among others and not to us; committed as seen, answered by nobody. The network may forget it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """The gateway's word on a message. `reason` is for the channel's operator, `turn_id` names the turn."""
 
     outcome: Outcome
@@ -162,8 +163,7 @@ class HttpPost(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What the gateway lends to every channel it creates."""
 
     post: HttpPost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -100,6 +101,8 @@ class _Line:
 
         self._home = home
         self._ask = ask
+        self.answered_by = _command(home, ask)
+        """The command, without its text, by which something is said in the same place."""
         self.screen: Screen = Screen()
         self.talk, self.attached = self._attach(wire)
         if by_hand:
@@ -145,6 +148,14 @@ class _Line:
         return talk, talk.attach(self._ask)
 
 
+def _command(home: Home, ask: Attach) -> str:
+    options = {"--user": ask.user_id, "--agent": ask.agent_id, "--session": ask.session}
+    if home.path != home_at(None).path:
+        options["--home"] = str(home.path)
+    given = (part for option, value in options.items() if value is not None for part in (option, value))
+    return shlex.join(["rookery", "chat", *given])
+
+
 def _say_once(line: _Line, text: str) -> int:
     stopped = False
     try:
@@ -152,9 +163,23 @@ def _say_once(line: _Line, text: str) -> int:
     except KeyboardInterrupt:
         return _STOPPED_BY_HAND
     stopped = ended.status == "cancelled"
-    if ended.detail:
+    if ended.asks is not None:
+        note(f"rookery: {_unanswered(line.answered_by, ended.asks)}")
+    elif ended.detail:
         note(f"rookery: {ended.detail}")
     return _STOPPED_BY_HAND if stopped else int(not ended.good)
+
+
+def _unanswered(command: str, number: int) -> str:
+    """What to do about a question that could not be asked here."""
+    allow, deny = (
+        f"{command} {shlex.quote(f'/{word} {number}')}" if command else f"/{word} {number}"
+        for word in ("approve", "deny")
+    )
+    return (
+        "it waits for your yes, which cannot be asked for here, and goes on waiting. "
+        f"Answer with {allow} or {deny}; the reply is shown when you next use rookery chat."
+    )
 
 
 def _converse(line: _Line) -> int:
@@ -177,7 +202,9 @@ def _converse(line: _Line) -> int:
         except KeyboardInterrupt:
             note("")
             return 0
-        if ended.detail:
+        if ended.asks is not None:
+            line.screen.broken_off(_unanswered("", ended.asks))
+        elif ended.detail:
             line.screen.broken_off(ended.detail)
         note("")
 

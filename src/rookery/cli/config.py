@@ -17,11 +17,14 @@ config = typer.Typer(no_args_is_help=True, callback=no_command, help="The config
 @config.command("check")
 def check(home: HomeOption = None) -> None:
     """Check rookery.yaml; every problem is named with its line. Changes nothing."""
-    from rookery.config import load, unavailable
+    from rookery.config import keyless, load, unavailable
+    from rookery.gateway.settings import check_extras, settings_from
 
     where = home_at(home)
     found = load(where.config, os.environ)
-    for line in unavailable(found):
+    settings_from(found)  # bindings and links that each are right, and cannot stand together
+    check_extras(found)
+    for line in (*unavailable(found), *keyless(found)):
         note(f"Note: {line}")
     if where.config.exists():
         say(f"{where.config} is right.")

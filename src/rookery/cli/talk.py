@@ -39,10 +39,12 @@ _events = msgspec.json.Decoder(TerminalEvent)
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a message ended: `done`, `failed`, `cancelled` or `interrupted` for a turn; `answered` for a command;
-    `refused` for what was not let in. `detail` says why not, where that was not said by the reply."""
+    `refused` for what was not let in; `waiting` for a turn that goes on, once somebody answers what it asks under
+    the number `asks`. `detail` says why not, where that was not said by the reply."""
 
     status: str
     detail: str = ""
+    asks: int | None = None
 
     @property
     def good(self) -> bool:
@@ -60,6 +62,8 @@ class Talk:
         self._asides: Callable[[Reply], None] | None = None
         self._lock = threading.Lock()
         self._acks: set[int] = set()
+        self.left: set[str] = set()
+        """The turns that were left while they wait for a yes; what they say later is none of an exchange's."""
 
     def attach(self, ask: Attach) -> Attached:
         """Become the user's terminal, and show what waited for them. Raises `Failed`, `BrokenOff`."""
@@ -181,6 +185,8 @@ class _Exchange:
         self._replies: list[Reply] = []
         self._stops: set[str] = set()
         self._answers: set[str] = set()
+        self._unasked: int | None = None
+        """The number of a question that nobody here can be asked."""
 
     def begin(self, text: str) -> None:
         self._say_id = self._talk.say(text, self._message_id, alone=self._alone)
@@ -201,6 +207,10 @@ class _Exchange:
         if said.turn_id is None or said.ended:
             return self._without_turn(said)
         while said.turn_id not in self._finished:
+            if self._unasked is not None:
+                self._talk.left |= self._turns
+                self._gather(lambda: not self._talk.owing)
+                return Ended("waiting", asks=self._unasked)
             self._take(self._talk.next(None))
         return self._with_turn(self._finished[said.turn_id])
 
@@ -252,6 +262,8 @@ class _Exchange:
             self._said = result_of(frame, Said)
 
     def _hear(self, event: TerminalEvent) -> None:
+        if self._is_of_a_turn_left(event):
+            return  # its deliveries are shown as what they are, answers to something earlier
         match event:
             case Started():
                 self._turns.add(event.turn_id)
@@ -268,6 +280,14 @@ class _Exchange:
                 self._hear_reply(event)
             case _:
                 assert_never(event)
+
+    def _is_of_a_turn_left(self, event: TerminalEvent) -> bool:
+        if not isinstance(event, Started | Delta | Step | Finished) or event.turn_id not in self._talk.left:
+            return False
+        if isinstance(event, Finished) and self._said is not None and self._said.turn_id in event.turn_ids:
+            self._talk.left.discard(event.turn_id)  # what was said now had joined it
+            return False
+        return True
 
     def _hear_reply(self, reply: Reply) -> None:
         if reply.in_reply_to in self._stops:
@@ -292,6 +312,7 @@ class _Exchange:
         """Ask whether a call may be made; what is said to that counts, wherever it is said first."""
         allowed = self._talk.screen.asked(question)
         if allowed is None:
+            self._unasked = number
             return
         answer_id = fresh_id()
         self._answers.add(answer_id)

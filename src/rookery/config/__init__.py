@@ -9,7 +9,7 @@ from rookery.config.addresses import (
     check_channel,
     parse_address,
 )
-from rookery.config.available import unavailable
+from rookery.config.available import keyless, unavailable
 from rookery.config.jsonschema import schema
 from rookery.config.load import load
 from rookery.config.schema import (
@@ -61,6 +61,7 @@ __all__ = [
     "check_account",
     "check_address",
     "check_channel",
+    "keyless",
     "load",
     "parse_address",
     "schema",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rookery.config.schema import Config
+from rookery.config.schema import BUILT_IN_PROVIDERS, Config
 
 CHANNELS = frozenset({"webchat", "webhook", "terminal", "cron"})
 """The channels this version runs."""
@@ -21,6 +21,25 @@ def unavailable(config: Config) -> list[str]:
     return [*_channels(config), *_sections(config)]
 
 
+def keyless(config: Config) -> list[str]:
+    """One line for each model that is named and whose provider has no key, though it wants one.
+
+    Such a file is right too: nobody is answered by that model until a key is there.
+    """
+    models, defaults = config.models, config.agents.defaults
+    named = {("agents.defaults.model" if defaults.model else "models.default"): defaults.model or models.default}
+    named |= {f"models.fallbacks[{number}]": model for number, model in enumerate(models.fallbacks)}
+    named |= {f"agents.list[{n}].model": agent.model for n, agent in enumerate(config.agents.list) if agent.model}
+    keys = {key.provider for key in models.shared_keys.values()}
+    found: list[str] = []
+    for where, model in named.items():
+        name = model.partition("/")[0]
+        provider = models.provider(name)
+        if provider is not None and name not in keys and (name in BUILT_IN_PROVIDERS or provider.kind is not None):
+            found.append(f"{where} is {model!r}, but models.sharedKeys has no key for {name!r}")
+    return found
+
+
 def _channels(config: Config) -> Iterator[str]:
     for name in type(config.channels).model_fields:
         channel = config.channels.channel(name)
@@ -31,19 +50,20 @@ def _channels(config: Config) -> Iterator[str]:
 
 
 def _sections(config: Config) -> Iterator[str]:
+    plain = Config.model_validate({})
     session, models, defaults = config.session, config.models, config.agents.defaults
     later = {
         "agents.defaults.skills": defaults.skills,
-        "agents.defaults.tools": defaults.tools != type(defaults)().tools and set(defaults.tools) - TOOLS,
-        "budgets": config.budgets != type(config.budgets)(),
+        "agents.defaults.tools": defaults.tools != plain.agents.defaults.tools and set(defaults.tools) - TOOLS,
+        "budgets": config.budgets != plain.budgets,
         "usersFile": config.users_file,
         "models.embeddings": models.embeddings.provider,
         "session.resetPrompt": session.reset_prompt,
-        "session.reset": session.reset != type(session.reset)(),
+        "session.reset": session.reset != plain.session.reset,
         "session.resetByType": session.reset_by_type,
         "session.resetByChannel": session.reset_by_channel,
-        "session.maintenance": session.maintenance != type(session.maintenance)(),
-        "session.compaction": session.compaction != type(session.compaction)(),
+        "session.maintenance": session.maintenance != plain.session.maintenance,
+        "session.compaction": session.compaction != plain.session.compaction,
     }
     for key, wanted in later.items():
         if wanted:

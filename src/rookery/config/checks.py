@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rookery.config.schema import BUILT_IN_PROVIDERS, Binding, Config
 from rookery.config.source import Problem, Where
@@ -12,8 +13,7 @@ from rookery.ids import fold
 from rookery.messages import ChatKind
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One rule, and the parts of the file it looks at: where one of them is wrong already, it is not asked."""
 
     reads: tuple[Where, ...]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from rookery.errors import StorageUnavailable
 from rookery.gateway import audit
@@ -28,8 +28,7 @@ EVERY = timedelta(minutes=10)
 _TAIL = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """What the files hold; `spoiled` lines could not be read, as after a power cut."""
 
     anchors: tuple[Anchor, ...]

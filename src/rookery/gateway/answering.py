@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from rookery.gateway import rights
 from rookery.gateway.batch import Batch
@@ -18,8 +19,7 @@ from rookery.sessions.attachments import Attachments
 from rookery.users import Agent
 
 
-@dataclass(frozen=True, slots=True)
-class Answering:
+class Answering(Struct, frozen=True):
     """One try at answering a batch; what follows a crash or a failed write is another, of the same turn.
 
     `session` and `attachments` are those of the one brain that answers, `standing` is what the store said of who

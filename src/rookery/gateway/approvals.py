@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 
 from rookery.agents import Verdict, Wish
 from rookery.gateway import routes, tables
@@ -150,6 +150,20 @@ def use(connection: Connection, approval: Approval, call: ToolCallPart) -> bool:
 def expire(connection: Connection, approval: Approval) -> bool:
     """Nobody answered; False, and no change, when somebody did."""
     return _change(connection, approval, _a.state == Verdict.ASKED.value, state=Verdict.EXPIRED.value)
+
+
+def prune(connection: Connection, before: datetime) -> int:
+    """Forget what was asked in turns that ended before a moment; returns how many.
+
+    The latest of each person and agent stays: from it the next number is counted, and one that was given must not
+    come again.
+    """
+    later = tables.approvals.alias("later")
+    followed = select(later.c.n).where(
+        later.c.agent_id == _a.agent_id, later.c.principal == _a.principal, later.c.n > _a.n
+    )
+    ended = select(_t.turn_id).where(_t.turn_id == _a.turn_id, _t.finished_at < before)
+    return connection.execute(delete(tables.approvals).where(followed.exists(), ended.exists())).rowcount
 
 
 def _change(connection: Connection, approval: Approval, when: Any, **values: Any) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery.gateway.opening import LiveSession
@@ -16,8 +16,7 @@ from rookery.policy import principal
 from rookery.users import Agent
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True):
     """A message that was let in, with everything the last steps need to know of it.
 
     `in_line` has the turns that wait for a model, each with its place; whosoever they are.

@@ -10,9 +10,10 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from msgspec import Struct
 
 from rookery.errors import InvalidInput, NotFound, RookeryError
 from rookery.gateway.turns import Turn
@@ -65,8 +66,7 @@ class Web(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """What came with one message: the parts of the entry that stand for it, and the ids it is kept under."""
 
     parts: tuple[Part, ...] = ()
@@ -76,8 +76,7 @@ class Files:
 NO_FILES = Files()
 
 
-@dataclass(frozen=True, slots=True)
-class Gathering:
+class Gathering(Struct, frozen=True):
     """How the files of messages are gathered. `web` None: nothing is fetched."""
 
     web: Web | None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, and_, insert, or_, select, text
 
 from rookery.gateway import tables
@@ -26,8 +26,7 @@ _LOCK = 0x726F6F6B_61756474  # any number that nothing else locks
 _c = tables.audit.c
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
+class AuditRow(Struct, frozen=True):
     """One thing done; `on_behalf_of` is the user it concerns, who may see the row."""
 
     at: datetime
@@ -38,8 +37,7 @@ class AuditRow:
     decision: str
 
 
-@dataclass(frozen=True, slots=True)
-class KeptRow:
+class KeptRow(Struct, frozen=True):
     """A row as it stands in the trail."""
 
     seq: int
@@ -87,8 +85,7 @@ def chained(before: str, row: AuditRow) -> str:
 # --- reading ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Which rows: those that concern `user_id` or that they did themselves, of an `action` or, when it ends in
     '.', all that begin with it, from `since` on and before `until`. None is any."""
 
@@ -127,8 +124,7 @@ def on_behalf_of(connection: Connection, user_id: UserId, limit: int) -> list[Au
 # --- verifying ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """A head that was written down elsewhere: the row `seq` had this hash, at a time when it was the newest."""
 
     seq: int
@@ -136,8 +132,7 @@ class Anchor:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Break:
+class Break(Struct, frozen=True):
     """The first place where the trail is not what it was; `seq` of the row where that shows."""
 
     seq: int

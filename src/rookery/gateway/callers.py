@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery.policy import Member
@@ -23,8 +23,7 @@ NOTE_AFTER = timedelta(minutes=5)
 """How stale the time of last use may be before it is written anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """A user, and the token or device they come in by."""
 
     user: User

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Name(StrEnum):
@@ -19,8 +20,7 @@ class Name(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """One command as it was typed; `name` None when there is none of that name."""
 
     name: Name | None

@@ -6,7 +6,7 @@ The rows are the truth; what is kept here is who waits in this process, and what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,16 +48,18 @@ class Consent:
         watchers: Watchers,
         rules: Callable[[], Rules],
         minutes: Callable[[], float],
+        tools: Callable[[], Collection[str]],
         chunk_limit: Callable[[str], int],
         send: Callable[[Sequence[Delivery]], None],
         now: Callable[[], datetime],
         wait: Callable[[float], Coroutine[Any, Any, None]],
         log: Logger,
     ) -> None:
-        """`minutes`: how long an answer is waited for."""
+        """`minutes`: how long an answer is waited for; `tools`: those that are configured now."""
         self.database = database
         self.rules = rules
         self.minutes = minutes
+        self.tools = tools
         self.chunk_limit = chunk_limit
         self.send = send
         self.now = now
@@ -186,7 +188,7 @@ class AsksThePerson:
             found = approvals.of_call(connection, self._leader.turn_id, wish)
             return (
                 found is not None
-                and self._may(connection, Action.APPROVE)
+                and self._may_still(connection, wish.call.name)
                 and approvals.use(connection, found, wish.call)
             )
 
@@ -227,10 +229,19 @@ class AsksThePerson:
             return Verdict.EXPIRED
         return found.state
 
-    def _may(self, connection: Connection, action: Action) -> bool:
+    def _may_still(self, connection: Connection, tool: str) -> bool:
+        """Whether the person may allow things and have this tool called, by what holds now; they may have thought
+        about it for a long time."""
+        return (
+            tool in self._consent.tools()
+            and self._may(connection, Action.APPROVE)
+            and self._may(connection, Action.CALL_TOOL, tool)
+        )
+
+    def _may(self, connection: Connection, action: Action, tool: str | None = None) -> bool:
         leader = self._leader
         right = rights.check(
-            connection, leader.route, leader.agent_id, leader.principal, action, self._consent.rules()
+            connection, leader.route, leader.agent_id, leader.principal, action, self._consent.rules(), tool=tool
         )
         return right.decision.allowed
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -24,7 +24,9 @@ from rookery.gateway.frames import LONGEST_REQUEST, Problem, Request
 from rookery.gateway.log import Logger
 from rookery.gateway.operations import Operations, read_params
 from rookery.gateway.shapes import Ack, Attach, Nothing, Say, TerminalEvent
-from rookery.gateway.terminals import Terminal
+
+if TYPE_CHECKING:
+    from rookery.gateway.terminals import Terminal
 
 PeerUid = Callable[[socket.socket], int]
 """The user id of the process at the other end of a unix socket."""
@@ -151,6 +153,8 @@ class _Connection:
             case "chat.attach":
                 ask: Attach = read_params(Attach, request.params)
                 if self._terminal is None:
+                    from rookery.gateway.terminals import Terminal
+
                     self._terminal = Terminal(self._operations.desk.house.gateway, self._teller(request.id))
                 return await self._terminal.attach(ask)
             case "chat.say":

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from rookery.gateway import routes, tables
@@ -52,8 +53,7 @@ class Delivery:
         return OutboundMessage(self.delivery_id, self.route, Speaker(self.agent_id, self.speaker), self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """A delivery that will not be tried again, without its words."""
 
     delivery_id: DeliveryId

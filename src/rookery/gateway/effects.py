@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from rookery import ids
 from rookery.gateway import audit, commands, opening, rights, spending, turn_facts, turns, yes_or_no
@@ -18,8 +19,7 @@ from rookery.messages import ChatKind
 from rookery.policy import Action, Decision, Operator, PersonResource, may, principal
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """What a command did, and what it says."""
 
     answer: str

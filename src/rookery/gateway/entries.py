@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from rookery.agents import messages_of, words
+from rookery.agents import messages_of, pending_calls, words
 from rookery.gateway.attachments import NO_FILES, Files
 from rookery.gateway.turns import Turn
 from rookery.ids import EntryId, TurnId
@@ -86,6 +86,28 @@ def breakdown(leader: Turn, session: Session, now: datetime) -> MessageEntry:
         error=words.UNEXPECTED,
         error_kind="unexpected",
     )
+
+
+def left_undone(leader: Turn, session: Session, now: datetime) -> list[MessageEntry]:
+    """A result for every call that a turn has asked for and that has none, when the turn is not gone on with.
+
+    Only the first one can have been begun.
+    """
+    written = messages_of(session, leader.turn_id)
+    return [
+        MessageEntry(
+            id=EntryId(f"{leader.turn_id}.{len(written) + number}"),
+            timestamp=now,
+            turn_id=leader.turn_id,
+            role=Role.TOOL_RESULT,
+            content=(TextPart(words.GIVEN_UP if number else words.OUTCOME_UNKNOWN),),
+            tool_call_id=one.call.id,
+            tool_name=one.call.name,
+            is_error=True,
+            outcome_unknown=not number,
+        )
+        for number, one in enumerate(pending_calls(written))
+    ]
 
 
 def opening(turn: Turn, session: Session, now: datetime) -> InfoEntry:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+
+from msgspec import Struct
 
 from rookery import users
 from rookery.agents import Endpoint, RunSettings, prompt
@@ -19,8 +20,7 @@ from rookery.storage import Database
 from rookery.tools import Tool, ToolContext, ToolLimits, Toolset
 
 
-@dataclass(frozen=True, slots=True)
-class RunLimits:
+class RunLimits(Struct, frozen=True):
     """What bounds a run, from the configuration; `persona` is for agents that have none of their own.
 
     `timeout_seconds` is for one model call, `max_seconds` for the whole turn at work, `tool_seconds` for one call

@@ -17,11 +17,11 @@ from rookery.gateway import deliveries, rights, turns
 from rookery.gateway.answering import Answering
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.endings import Ending
-from rookery.gateway.log import Logger
+from rookery.gateway.log import Field, Logger
 from rookery.gateway.metrics import Metrics
 from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
 from rookery.gateway.shelf import where
-from rookery.gateway.turns import Turn
+from rookery.gateway.turns import Status, Turn
 from rookery.gateway.watchers import TurnFinished, Watchers
 from rookery.ids import DeliveryId
 from rookery.policy import Action
@@ -124,25 +124,28 @@ class Finishing:
             (started - leader.accepted_at).total_seconds(),
             (ended - started).total_seconds(),
         )
-        self._log.info(
-            "turn.end",
-            turn=leader.turn_id,
-            messages=len(answering.batch.turns),
-            session=leader.session_id,
-            agent=leader.agent_id,
-            principal=leader.principal,
-            channel=leader.route.channel,
-            account=leader.route.account,
-            status=ending.status.value,
-            error=ending.error,
-            detail=ending.detail,
-            model=ending.model,
-            calls=answering.measured.calls,
-            input_tokens=ending.usage.input_tokens,
-            output_tokens=ending.usage.output_tokens,
-            waited_ms=_milliseconds(started, leader.accepted_at),
-            ran_ms=_milliseconds(ended, started),
-        )
+        facts: dict[str, Field] = {
+            "turn": leader.turn_id,
+            "messages": len(answering.batch.turns),
+            "session": leader.session_id,
+            "agent": leader.agent_id,
+            "principal": leader.principal,
+            "channel": leader.route.channel,
+            "account": leader.route.account,
+            "status": ending.status.value,
+            "error": ending.error,
+            "detail": ending.detail,
+            "model": ending.model,
+            "calls": answering.measured.calls,
+            "input_tokens": ending.usage.input_tokens,
+            "output_tokens": ending.usage.output_tokens,
+            "waited_ms": _milliseconds(started, leader.accepted_at),
+            "ran_ms": _milliseconds(ended, started),
+        }
+        if ending.status is Status.FAILED:  # whoever looks for what went wrong looks for warnings
+            self._log.warning("turn.end", **facts)
+        else:
+            self._log.info("turn.end", **facts)
 
 
 def _milliseconds(later: datetime, earlier: datetime) -> int:

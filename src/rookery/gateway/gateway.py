@@ -18,7 +18,17 @@ from sqlalchemy import Connection
 from rookery import users
 from rookery.channels.contract import Channel, Outcome, Receipt
 from rookery.errors import ChannelUnavailable, RookeryError, StorageUnavailable
-from rookery.gateway import callers, commands, deliveries, idempotency, inbound, seen, setup_codes, turns
+from rookery.gateway import (
+    approvals,
+    callers,
+    commands,
+    deliveries,
+    idempotency,
+    inbound,
+    seen,
+    setup_codes,
+    turns,
+)
 from rookery.gateway.anchors import EVERY, Anchors, write_head
 from rookery.gateway.attachments import Web
 from rookery.gateway.capacity import Limits, ModelCapacity
@@ -120,6 +130,7 @@ class Gateway:
             watchers=self.watchers,
             rules=self._rules,
             minutes=lambda: self.settings.run.approval_minutes,
+            tools=lambda: self.settings.run.tools,
             chunk_limit=self._chunk_limit,
             send=self.outbox.push,
             now=now,
@@ -372,6 +383,7 @@ class Gateway:
         agents = [agent.id for agent in users.list_agents(connection)]
         turns.prune(connection, agents, now - _WORDS_KEPT)
         deliveries.prune(connection, agents, now - _WORDS_KEPT)
+        approvals.prune(connection, now - _WORDS_KEPT)
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import ids, users
@@ -37,8 +38,7 @@ from rookery.sessions.scope import Conversation, Ephemeral, Scope, choose_scope,
 from rookery.users import Agent
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What became of a message, and what the running gateway is to do about it once it is committed.
 
     `answer`: what a command says to somebody who holds the line for it.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery.errors import StorageUnavailable
@@ -79,7 +79,6 @@ class TurnMeter:
                 await self._database.write(lambda connection: ledger.put(connection, rows), relaxed=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
+class _Running(Struct, frozen=True):
     row: LedgerRow
     price: Price

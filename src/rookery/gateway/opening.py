@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import ids
@@ -17,8 +17,7 @@ from rookery.messages import ChatKind, Route
 from rookery.sessions.key import ByHand, SessionKey, read_place
 
 
-@dataclass(frozen=True, slots=True)
-class LiveSession:
+class LiveSession(Struct, frozen=True):
     """The session a message is for. `key` is where it arrived, `opened_key` what the session's header says."""
 
     key: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, select
 
 from rookery.gateway import tables
@@ -20,8 +20,7 @@ _find_locked = Prepared(_find.with_for_update())
 _move = upsert(tables.places, ["session_key"], ["session_id", "opened_key", "moved_at"])
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A place and the session that lives there; `opened_key` is the key in that session's transcript header."""
 
     session_key: str

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from rookery.agents import Endpoint
 from rookery.errors import ConfigError, ModelError, ModelErrorKind
 from rookery.gateway.clients import Client
@@ -44,8 +46,7 @@ class Provider:
         return self.made_from is not None or self.open is other.open
 
 
-@dataclass(frozen=True, slots=True)
-class SharedKey:
+class SharedKey(Struct, frozen=True):
     """A key the operator shares out, by grant."""
 
     provider: str

@@ -6,8 +6,9 @@ Everything is read from the store at the moment of asking, so what was taken bac
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import users
@@ -21,8 +22,7 @@ from rookery.policy import Action, Actor, AgentFacts, AgentResource, Decision, a
 from rookery.users import Agent, User, spaces
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(Struct, frozen=True):
     """Who wrote: a user, or nobody we know. `admitted` is the account's word on letting them in at all."""
 
     address: Address
@@ -44,8 +44,7 @@ def identify(connection: Connection, route: Route, rules: Rules) -> Sender:
     return Sender(address, user, _admit(user, route, rules))
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
+class Right(Struct, frozen=True):
     """The gate's answer about something done earlier, with the facts it went by; `agent` None when it is gone."""
 
     decision: Decision
@@ -54,9 +53,16 @@ class Right:
 
 
 def check(
-    connection: Connection, route: Route, agent_id: AgentId, whose: str, action: Action, rules: Rules
+    connection: Connection,
+    route: Route,
+    agent_id: AgentId,
+    whose: str,
+    action: Action,
+    rules: Rules,
+    *,
+    tool: str | None = None,
 ) -> Right:
-    """Whether the principal `whose` may still do `action` to the agent by this route.
+    """Whether the principal `whose` may still do `action` to the agent, or to this tool of its, by this route.
 
     An address that became somebody else's since is refused: what was one person's never reaches the next.
     """
@@ -69,16 +75,15 @@ def check(
             return Right(Decision(False, group), sender.actor, None)
         if group.agent.id != agent_id:
             return Right(Decision(False, "Another assistant answers this group now."), sender.actor, None)
-        return Right(ask(sender, group.agent, action, route), sender.actor, group.agent)
+        return Right(ask(sender, group.agent, action, route, tool=tool), sender.actor, group.agent)
     try:
         agent = users.get_agent(connection, agent_id)
     except NotFound:
         return Right(Decision(False, "This assistant is not here any more."), sender.actor, None)
-    return Right(ask(sender, agent, action, route), sender.actor, agent)
+    return Right(ask(sender, agent, action, route, tool=tool), sender.actor, agent)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Who answers a group, and the rule that said so; None when it was let in by name.
 
     In a space `agent` has the space's sponsor: who pays there, and keeps the conversation.
@@ -131,11 +136,15 @@ def _remedy(route: Route) -> str:
     )
 
 
-def ask(sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn: bool = True) -> Decision:
+def ask(
+    sender: Sender, agent: Agent, action: Action, route: Route, *, own_turn: bool = True, tool: str | None = None
+) -> Decision:
     """Account and gate together: the account lets the sender in, and the gate lets them do it."""
     if not sender.admitted:
         return sender.admitted
-    resource = AgentResource(facts(agent), route.chat.kind, guests=sender.user is None, own_turn=own_turn)
+    resource = AgentResource(
+        facts(agent), route.chat.kind, guests=sender.user is None, own_turn=own_turn, tool=tool
+    )
     return may(sender.actor, action, resource)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from rookery.channels.contract import Outcome
@@ -27,8 +27,7 @@ _find = select(_c.outcome, _c.turn_id).where(*_this)
 _settle = update(tables.seen).where(*_this).values(outcome=bindparam("outcome"), turn_id=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What came of a message when it was first seen; `turn_id` when it was accepted."""
 
     outcome: Outcome

@@ -91,6 +91,7 @@ def providers_from(
     config: Config, outbound: LazyOutbound, now: Callable[[], datetime]
 ) -> tuple[dict[str, Provider], dict[str, SharedKey]]:
     """The providers and shared keys the file describes; clients are imported at their first use."""
+    check_extras(config)
     shared = {
         name: SharedKey(key.provider, Key(key.key_from.reveal()))
         for name, key in config.models.shared_keys.items()
@@ -103,9 +104,6 @@ def providers_from(
         # A server of the operator's own that no key was ever set up for is asked without one.
         keyless = name not in BUILT_IN_PROVIDERS and not any(key.provider == name for key in shared.values())
         if provider.kind is not None:
-            from rookery.models.pydantic_ai import check_installed
-
-            check_installed(name, provider.kind)
             keyless = False
         providers[name] = Provider(
             name,
@@ -118,6 +116,15 @@ def providers_from(
             made_from=provider.model_copy(update={"prices": {}, "max_concurrent": None}),
         )
     return providers, shared
+
+
+def check_extras(config: Config) -> None:
+    """Raises `ConfigError` when a provider needs more than is installed."""
+    for name, provider in config.models.providers.items():
+        if provider.kind is not None:
+            from rookery.models.pydantic_ai import check_installed
+
+            check_installed(name, provider.kind)
 
 
 def check_models(config: Config, providers: Mapping[str, Provider]) -> None:

@@ -30,6 +30,8 @@ def _line(total: Total) -> str:
     said = [f"{words}, {in_words(total.nano_usd)}." if known else f"{words}; what that costs is not known."]
     if known and total.unpriced_calls:
         said.append(f"For {total.unpriced_calls:,} of them no price is known.")
-    if total.estimated_calls:
+    if total.estimated_calls == total.calls:
+        said.append("The numbers are a guess.")
+    elif total.estimated_calls:
         said.append(f"{total.estimated_calls:,} of them counted by a guess.")
     return " ".join(said)

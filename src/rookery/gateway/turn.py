@@ -154,6 +154,10 @@ class TurnRunner:
                 raise Interrupted
             return Ending(Status.CANCELLED)
         if not answering.standing.decision or answering.standing.agent is None:
+            # It was begun before a crash, and is not gone on with. A history in which a call has no result is one
+            # that providers refuse, so none may stay behind.
+            if undone := entries.left_undone(leader, session, self._now()):
+                await session.append(*undone)
             return Ending(Status.FAILED, error="refused", detail=answering.standing.decision.reason)
         if not written:
             try:

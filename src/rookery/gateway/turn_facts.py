@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
 from rookery.gateway import routes, tables
@@ -17,8 +17,7 @@ _t = tables.turns.c
 _SAID_NOTHING = (Kind.COMMAND.value, Kind.REMOVE.value)
 
 
-@dataclass(frozen=True, slots=True)
-class TurnState:
+class TurnState(Struct, frozen=True):
     """A turn as its owner may ask about it."""
 
     turn_id: TurnId

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from rookery.ids import AgentId, SessionId, TurnId, UserId
 from rookery.messages import StopReason, Usage
@@ -20,8 +21,7 @@ BACKLOG = 1000
 _UNUSED = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """The session an event belongs to, and the one user who may see it on pages of theirs.
 
     `user_id` is None where no one person owns what is said (in a group, with guests), and for what is on no page.
@@ -33,40 +33,35 @@ class Where:
     user_id: UserId | None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnStarted:
+class TurnStarted(Struct, frozen=True):
     """A turn began to be answered; `turn_ids` are all messages it answers."""
 
     turn_id: TurnId
     turn_ids: tuple[TurnId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TurnJoined:
+class TurnJoined(Struct, frozen=True):
     """Messages joined a turn that is being answered; `turn_ids` are all it answers now."""
 
     turn_id: TurnId
     turn_ids: tuple[TurnId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TurnWaiting:
+class TurnWaiting(Struct, frozen=True):
     """A turn waits for a free model; `position` is its place in line, 1 for the next, None once it has one."""
 
     turn_id: TurnId
     position: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnDelta:
+class TurnDelta(Struct, frozen=True):
     """Something streamed by."""
 
     turn_id: TurnId
     event: ModelEvent
 
 
-@dataclass(frozen=True, slots=True)
-class TurnApproval:
+class TurnApproval(Struct, frozen=True):
     """A turn waits for its person's yes to a call, or does so no more; `state` is one of `agents.Verdict`.
 
     `words` say what the call would do, `arguments` are those of the tool; `n` is what it is answered by.
@@ -81,8 +76,7 @@ class TurnApproval:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TurnFinished:
+class TurnFinished(Struct, frozen=True):
     """A turn ended; `text` is what the person is told, `status` how it ended.
 
     `stop_reason` is that of its last entry, None where it has none; `usage` what all its model calls used.
@@ -97,13 +91,11 @@ class TurnFinished:
     usage: Usage = _UNUSED
 
 
-@dataclass(frozen=True, slots=True)
-class SessionChanged:
+class SessionChanged(Struct, frozen=True):
     """A session was opened, or its title, status or the like changed; who shows it reads it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRemoved:
+class SessionRemoved(Struct, frozen=True):
     """A session is gone."""
 
 
@@ -127,6 +119,8 @@ class Watchers:
         self._queues: dict[tuple[AgentId, SessionId], set[asyncio.Queue[TurnEvent]]] = {}
         self._followers: dict[tuple[AgentId, SessionId], list[Follower]] = {}
         self._listeners: list[Listener] = []
+        self._early: dict[tuple[AgentId, SessionId], list[tuple[Where, TurnEvent]]] = {}
+        """What nobody listened to yet, of the turns that run."""
 
     @contextmanager
     def watch(self, agent_id: AgentId, session_id: SessionId) -> Generator[asyncio.Queue[TurnEvent]]:
@@ -159,8 +153,16 @@ class Watchers:
 
     @contextmanager
     def listen(self, listener: Listener) -> Generator[None]:
-        """Be told of everything inside the block."""
+        """Be told of everything inside the block.
+
+        The first who listens is told at once how the turns went that run already: those that a start goes on with
+        begin before there is anybody to show them to.
+        """
         self._listeners.append(listener)
+        early, self._early = self._early, {}
+        for events in early.values():
+            for where, event in events:
+                listener(where, event)
         try:
             yield
         finally:
@@ -172,12 +174,23 @@ class Watchers:
             listener(where, event)
         if isinstance(event, SessionChanged | SessionRemoved):
             return
+        if not self._listeners:
+            self._keep(where, event)
         for follower in tuple(self._followers.get((where.agent_id, where.session_id), ())):
             follower(event)
         for queue in self._queues.get((where.agent_id, where.session_id), ()):
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(event)
+
+    def _keep(self, where: Where, event: TurnEvent) -> None:
+        key = (where.agent_id, where.session_id)
+        if isinstance(event, TurnFinished):
+            self._early.pop(key, None)
+        elif isinstance(event, TurnStarted):
+            self._early[key] = [(where, event)]
+        elif key in self._early:
+            self._early[key].append((where, event))
 
     def watched(self, agent_id: AgentId, session_id: SessionId) -> bool:
         """Whether anybody watches this one session."""

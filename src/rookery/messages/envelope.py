@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from rookery.errors import InvalidInput
 from rookery.ids import AgentId, DeliveryId
 
@@ -17,8 +19,7 @@ class ChatKind(StrEnum):
     CHANNEL = "channel"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Who wrote, as the network knows them; `sender` is the network's immutable id, never a display name."""
 
     channel: str
@@ -37,8 +38,7 @@ class Chat:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A file named by a message; either `url` or `attachment_id` is set. Nothing has been fetched yet."""
 
     name: str
@@ -117,8 +117,7 @@ class InboundMessage:
         return Route(self.channel, self.account, self.chat, self.thread_id, self.sender_id, self.message_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
+class Speaker(Struct, frozen=True):
     """Which agent a delivery speaks for, as people are shown it."""
 
     agent_id: AgentId

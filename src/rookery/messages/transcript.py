@@ -135,7 +135,8 @@ class MessageEntry(
 
     `accepted` (user entries) names the accepted messages this entry answers for, so that a batch is known
     after a crash, and `attachments` the files that came with them and are kept. `error` (assistant entries that
-    ended in one) is the word the person was given.
+    ended in one) is the word the person was given; `error_kind`, beside it or on the result of a call that was not
+    allowed, says why.
     """
 
     id: EntryId

@@ -106,6 +106,7 @@ class AnthropicReply(ReplyInParts):
         block = _Block(kind, id, name, self._calls)
         if kind == "tool_use":
             self._calls += 1
+            self._check_calls(self._calls)
         return block
 
     def _count(self, usage: _Usage | None) -> None:

@@ -6,11 +6,14 @@ that model's alone. Nothing here reads a clock, and nothing is kept over a resta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.models.port import Key, Model
@@ -49,8 +52,7 @@ class Scope(StrEnum):
     """This one model of the provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cooling:
+class Cooling(Struct, frozen=True):
     """One thing that cools. `name` is that of the key or the model, where it is one; no secret is in here.
 
     `hinted`: the provider said itself how long. `times`: how often it failed before without a success between.
@@ -74,13 +76,12 @@ class Cooling:
         left = self.left(now)
         return ModelError(
             self.kind,
-            f"{self.provider} is left alone for another {left:.0f} s after {self.kind.value}.",
+            f"{self.provider} is left alone for another {math.ceil(left)} s after {self.kind.value}.",
             retry_after=left if self.hinted else None,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(Struct, frozen=True):
     scope: Scope
     provider: str
     client: Model | None
@@ -158,8 +159,7 @@ class Cooldowns:
         self._known = {slot: known for slot, known in self._known.items() if wanted(slot)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
+class _Rule(Struct, frozen=True):
     """What cools after a failure, and for how many seconds, failure after failure.
 
     `longest_hint`: up to how many seconds the provider's own word is taken instead, 0 for not at all. `said`: the

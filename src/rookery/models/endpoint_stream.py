@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.models.errors import Private, error_of_answer
@@ -13,6 +15,7 @@ from rookery.models.port import Key, ModelStream
 from rookery.models.reply_parts import REPLY_LIMIT, ReplyInParts
 
 _ERROR_LIMIT = 64 << 10
+_LONG_PROMPT = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,11 @@ class EndpointStreams:
             body = await answer.read_whole(_ERROR_LIMIT)
         except (OSError, ValueError):
             body = b""  # the status says enough
-        return error_of_answer(self._name, answer.status, answer.header, body, private=private, now=self._now)
+        read = partial(error_of_answer, self._name, answer.status, answer.header, body)
+        if len(private.prompt) <= _LONG_PROMPT:
+            return read(private=private, now=self._now)
+        # What it quotes of a long prompt is looked for beside the loop: a tenth of a second for each megabyte.
+        return await asyncio.to_thread(read, private=private, now=self._now)
 
     def _in_our_words(self, error: Exception) -> ModelError:
         match error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -17,8 +16,7 @@ from rookery.errors import ModelError, ModelErrorKind
 Kind = ModelErrorKind
 
 
-@dataclass(frozen=True, slots=True)
-class Private:
+class Private(Struct, frozen=True):
     """What an error's words may never hold: the key, and anything of the prompt, which servers like to quote."""
 
     secret: str | None
@@ -104,8 +102,7 @@ class _Said(Struct):
     metadata: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(Struct, frozen=True):
     """What an error object tells; `labels` are its code, type and status in lower case."""
 
     message: str = ""
@@ -214,7 +211,7 @@ def _moment(value: str) -> datetime | None:
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             when = read(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
     return None

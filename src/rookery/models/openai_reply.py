@@ -87,6 +87,7 @@ class OpenAIReply(ReplyInParts):
         known = next((call for call in reversed(self._calls) if call.wire_index == wire_index), None)
         if known is None or (part.id and known.id and part.id != known.id and function.name):
             # Some servers number every call 0; another id with another name is another call all the same.
+            self._check_calls(len(self._calls) + 1)
             known = _Call(len(self._calls), wire_index)
             self._calls.append(known)
         known.id = known.id or part.id or ""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from rookery.messages import MessageEntry, Part, StopReason, TextPart, ThinkingPart, ToolCallPart, Usage
 
@@ -74,8 +75,7 @@ def characters_in(content: Sequence[Part]) -> int:
     return length
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A tool as the model is told of it; `parameters` is a JSON schema of an object."""
 
     name: str
@@ -116,22 +116,19 @@ class ModelRequest:
     images: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Struct, frozen=True):
     """Some more characters of the reply."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThinkingDelta:
+class ThinkingDelta(Struct, frozen=True):
     """Some more characters of the model's thoughts."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(Struct, frozen=True):
     """The model is writing its `index`-th tool call, from 0; `name` is known once it has been sent."""
 
     index: int
@@ -139,8 +136,7 @@ class ToolCallDelta:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReply:
+class ModelReply(Struct, frozen=True):
     """The whole reply; always the last thing a stream yields, exactly once."""
 
     content: tuple[TextPart | ThinkingPart | ToolCallPart, ...]

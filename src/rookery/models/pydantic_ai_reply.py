@@ -30,6 +30,7 @@ from rookery.models.port import (
     ThinkingDelta,
     ToolCallDelta,
 )
+from rookery.models.reply_parts import MOST_CALLS
 from rookery.models.words import estimated
 
 _STOP_REASONS = {
@@ -68,6 +69,9 @@ class Reply:
                     yield ThinkingDelta(_clean(text))
             case PartStartEvent(index=place, part=TheirCall() as call):
                 index = self._calls[place][0] if place in self._calls else len(self._calls)
+                if index == MOST_CALLS:
+                    told = f"{self._who} called more than {MOST_CALLS} tools at once; we hung up."
+                    raise ModelError(ModelErrorKind.BROKEN_OFF, told)
                 self._calls[place] = index, call.tool_name
                 yield ToolCallDelta(index, call.tool_name, _written(call.args))
             case PartDeltaEvent(index=place, delta=ToolCallPartDelta() as delta) if place in self._calls:

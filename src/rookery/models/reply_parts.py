@@ -17,6 +17,9 @@ from rookery.models.sse import EventStream
 REPLY_LIMIT = 8 << 20
 """The most bytes a reply may have on the wire; beyond it the server is not making sense any more."""
 
+MOST_CALLS = 256
+"""The most tools one reply may call; a model that wants more of them at once is going astray."""
+
 _T = TypeVar("_T")
 
 
@@ -51,6 +54,13 @@ class ReplyInParts(ABC):
     @abstractmethod
     def _garbage(self, what: str) -> ModelError:
         """The error for a server that makes no sense."""
+
+    def _check_calls(self, count: int) -> None:
+        """Hang up on a reply with too many tool calls; it was counted all the same."""
+        if count > MOST_CALLS:
+            raise ModelError(
+                ModelErrorKind.BROKEN_OFF, f"{self._who} called more than {MOST_CALLS} tools at once; we hung up."
+            )
 
     def feed(self, piece: bytes) -> list[ModelEvent]:
         """What these bytes of a stream add; bytes that arrived together become one delta of each kind.

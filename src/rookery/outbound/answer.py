@@ -67,6 +67,11 @@ class Answer:
         """
         self.left = True
 
+    def time_is_up(self) -> None:
+        """What has not arrived by now does not count. Whoever waits for it gets `TimeoutError`."""
+        if not self._response.content.is_eof():
+            self._response.content.set_exception(TimeoutError())
+
     def abort(self) -> None:
         """Hang up now. Whoever is reading gets `ConnectionResetError`."""
         self._response.close()
@@ -88,7 +93,9 @@ def in_common_words(error: Exception) -> Exception:
             return TimeoutError("The time given ran out.")
         case aiohttp.ClientResponseError():
             return ValueError(f"The answer is not HTTP: {_reason(error)}")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case UnicodeEncodeError():  # of a header; that of a name no host can have is plain
+            return ValueError("The request's headers cannot be sent.")
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
             return ConnectionRefusedError(NO_ADDRESS)
         case aiohttp.ClientError() | OSError():
             return ConnectionResetError(_reason(error) or "The connection was lost.")

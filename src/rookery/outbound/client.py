@@ -67,7 +67,8 @@ class Outbound:
         once, unless `Answer.leave` was called. Raises the four errors at the
         top of this module; any HTTP status, a redirect too, is an answer and not an error.
         """
-        timeout = _timeout(total_seconds, connect_seconds, idle_seconds)
+        loop = asyncio.get_running_loop()
+        ends = None if total_seconds is None else loop.time() + total_seconds
         try:
             address = _parsed(url)
         except ValueError as error:
@@ -75,17 +76,27 @@ class Outbound:
         host = address.raw_authority
         session = self._open_session(keep=host not in self._not_kept)
         try:
-            response = await session.request(
-                method, address, headers=headers, data=body, timeout=timeout, allow_redirects=False
-            )
+            # aiohttp's own bound on the whole looks up the running task with each piece of the body.
+            async with asyncio.timeout_at(ends):
+                response = await session.request(
+                    method,
+                    address,
+                    headers=headers,
+                    data=body,
+                    timeout=_timeout(connect_seconds, idle_seconds),
+                    allow_redirects=False,
+                )
         except (OSError, ValueError, aiohttp.ClientError) as error:
             raise in_common_words(error) from error
         if response.headers.get("Server") in _CLOSE_BEHIND_ANSWERS:
             self._not_kept.add(host)
         answer = Answer(response)
+        over = None if ends is None else loop.call_at(ends, answer.time_is_up)
         try:
             yield answer
         finally:
+            if over is not None:
+                over.cancel()
             if response.content.at_eof():
                 response.release()
             elif answer.left and not self._closed:
@@ -174,8 +185,8 @@ class Outbound:
 
 
 @lru_cache(maxsize=64)
-def _timeout(total: float | None, connect: float, idle: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total, connect=connect, sock_connect=connect, sock_read=idle)
+def _timeout(connect: float, idle: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=idle)
 
 
 @lru_cache(maxsize=256)

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from rookery.ids import UserId
 from rookery.messages import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A user, in any role."""
 
     user_id: UserId
     admin: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Guest:
+class Guest(Struct, frozen=True):
     """A sender let in to a shared agent without being a user."""
 
     address: Address
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Struct, frozen=True):
     """Work that a user planned: it acts for them, with no more rights than talking to their own agents."""
 
     user_id: UserId
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """Whoever holds the host: the command line, through the socket of this home."""
 
 

@@ -6,9 +6,10 @@ next question. Nothing is allowed because something was empty: what no rule gran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
 
 from rookery.messages import ChatKind
 from rookery.policy.actors import Actor, Guest, Member, Operator, Schedule
@@ -96,8 +97,7 @@ class Action(StrEnum):
     MAKE_SETUP_LINK = "setup.link"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Yes or no, and why, in words a person can read."""
 
     allowed: bool

@@ -12,7 +12,6 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import AsyncIterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -34,8 +33,7 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """What is treated as a picture: what every browser and every vision model reads, and none can be a script."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How much may be kept, in bytes."""
 
     each: int
@@ -104,8 +102,7 @@ class Attachments(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """A file that was looked at and is ready to be kept."""
 
     stored: Stored

@@ -6,8 +6,9 @@ import os
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -17,8 +18,7 @@ _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS 
 _SAFE = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class FileOps:
+class FileOps(Struct, frozen=True):
     """The calls a disk fails at; an argument, so that tests can bring a bad disk."""
 
     write: Callable[[int, bytes], int] = os.write

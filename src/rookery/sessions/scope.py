@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar, assert_never
+
+from msgspec import Struct
 
 from rookery.errors import ConfigError, InvalidKey
 from rookery.messages import Chat, ChatKind
@@ -28,13 +29,11 @@ class Scope(StrEnum):
     """Everybody's on one channel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ephemeral:
+class Ephemeral(Struct, frozen=True):
     """No place at all: each task gets a session of its own, destroyed when the task is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeWords:
+class ScopeWords(Struct, frozen=True):
     """What the configuration says about one message, as it is written there; None is not set.
 
     `binding_session`: the binding's `session`. `session_binding`: the account's `sessionBinding`, or the
@@ -48,8 +47,7 @@ class ScopeWords:
     isolation_scope: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """What of a message decides its place. `known`: the sender's user id, or their name in `identityLinks`."""
 
     channel: str

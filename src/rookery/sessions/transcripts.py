@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from rookery.errors import InvalidId, StorageCorrupt
 from rookery.ids import SessionId
 from rookery.messages import AnyEntry, Header, decode_entry, decode_header
 from rookery.sessions.summary import SessionSummary
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcript(Struct, frozen=True):
     """A transcript, or its later part, as it was read.
 
     `header` is None where none of the lines read is a header. `unreadable` counts whole lines that are no

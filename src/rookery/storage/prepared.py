@@ -7,10 +7,11 @@ trip costs more than either, runs the same statements through Core as always.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Executable, Select
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -69,24 +70,19 @@ class Prepared:
         return self._compiled
 
 
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    name: str
-    constant: object
-    convert: Callable[[Any], Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _OnSqlite:
+class _OnSqlite(Struct, frozen=True):
     text: str
-    parameters: tuple[_Parameter, ...]
+    names: tuple[str, ...]
+    constants: Values
+    pick: Callable[[Values], tuple[Any, ...]]
+    binds: tuple[tuple[int, Callable[[Any], Any]], ...]
     row: Callable[..., Any]
     converts: tuple[tuple[int, Callable[[Any], Any]], ...]
 
     def rows(self, connection: Connection, values: Values) -> list[Any]:
         found = _cursor(connection).execute(self.text, self._positional(values)).fetchall()
         if not self.converts:
-            return [self.row(*values) for values in found]
+            return [self.row(*one) for one in found]
         rows: list[Any] = []
         for one in found:
             converted = list(one)
@@ -100,13 +96,19 @@ class _OnSqlite:
         cursor.execute(self.text, self._positional(values))
         return cursor.rowcount, cursor.lastrowid
 
-    def _positional(self, values: Values) -> list[Any]:
-        return [
-            values.get(one.name, one.constant)
-            if one.convert is None
-            else one.convert(values.get(one.name, one.constant))
-            for one in self.parameters
-        ]
+    def _positional(self, values: Values) -> Sequence[Any]:
+        if self.constants:
+            values = {**self.constants, **values}
+        try:
+            found = self.pick(values)
+        except KeyError:  # a column that an INSERT says nothing of is NULL
+            found = tuple([values.get(name) for name in self.names])
+        if not self.binds:
+            return found
+        bound = list(found)
+        for index, bind in self.binds:
+            bound[index] = bind(bound[index])
+        return bound
 
 
 def _cursor(connection: Connection) -> Any:
@@ -118,19 +120,27 @@ def _compile(statement: Executable, columns: tuple[str, ...], dialect: Dialect) 
     assert isinstance(compiled, SQLCompiler), "a statement, not DDL"
     text = str(compiled)
     assert "POSTCOMPILE" not in text, "the number of parameters is fixed when a statement is prepared"
-    parameters = tuple(
-        _Parameter(name, compiled.binds[name].value, _binder(compiled.binds[name].type, dialect))
-        for name in compiled.positiontup or ()
-    )
+    names = tuple(compiled.positiontup or ())
+    binders = ((index, _binder(compiled.binds[name].type, dialect)) for index, name in enumerate(names))
     selected = list(statement.selected_columns) if isinstance(statement, Select) else []
-    names: list[str] = [str(column.key) for column in selected]
+    columns_read = [str(column.key) for column in selected]
     readers = ((index, _reader(column.type, dialect)) for index, column in enumerate(selected))
     return _OnSqlite(
         text=text,
-        parameters=parameters,
-        row=namedtuple("Row", names),  # pyright: ignore[reportUntypedNamedTuple]
+        names=names,
+        constants={name: bind.value for name, bind in compiled.binds.items() if bind.value is not None},
+        pick=_picker(names),
+        binds=tuple((index, bind) for index, bind in binders if bind is not None),
+        row=namedtuple("Row", columns_read),  # pyright: ignore[reportUntypedNamedTuple]
         converts=tuple((index, read) for index, read in readers if read is not None),
     )
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Values], tuple[Any, ...]]:
+    """Takes values in the order of the names; for fewer than two, `itemgetter` makes no tuple."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple([values[name] for name in names])
 
 
 def _binder(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:

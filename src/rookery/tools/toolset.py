@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from rookery.errors import ToolFailed, ToolRetry
 from rookery.models import INVALID_ARGUMENTS, ToolSpec
@@ -18,21 +18,23 @@ MOST_ARGUMENT_BYTES = 200_000
 """How long the arguments of one call may be, as JSON."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolLimits:
+class ToolLimits(Struct, frozen=True):
     """What bounds one call: `seconds`, where the tool says nothing itself, and the characters of its result."""
 
     seconds: float = 60.0
     result_chars: int = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
-    """What a call came to, as the model is told; `unknown` when it may have happened, or not."""
+class ToolOutcome(Struct, frozen=True):
+    """What a call came to, as the model is told; `unknown` when it may have happened, or not.
+
+    `kind` is the transcript's word for why it was not made, where a person had to allow it.
+    """
 
     text: str
     is_error: bool = False
     unknown: bool = False
+    kind: str | None = None
 
 
 _USUAL = ToolLimits()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from rookery.ids import EntryId
 from rookery.messages import Usage
@@ -29,8 +30,7 @@ class Purpose(StrEnum):
     """To turn text into vectors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call that is about to be made.
 
     `call_id` is unique. `entry_id` is the transcript entry that the answer will become; several calls may be made
@@ -48,8 +48,7 @@ class Call:
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class CallEnd:
+class CallEnd(Struct, frozen=True):
     """How a call ended. Times in seconds from its beginning.
 
     `usage` is what the provider counted; `estimated` in it where it did not, or was not heard to the end. `error`

@@ -6,11 +6,12 @@ It holds ids, tokens and money, and nothing that anybody said; so it stays when 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -88,8 +89,7 @@ GUESSED = frozenset({Status.PROJECTED, Status.ESTIMATED})
 """Rows whose numbers nobody counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(Struct, frozen=True):
     """Whose bill calls go on, and what they are made for.
 
     `user_id` pays: the agent's owner or sponsor. `principal` caused them.
@@ -102,8 +102,7 @@ class Bill:
     turn_id: TurnId
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(Struct, frozen=True):
     """One row; its fields are the columns. `nano_usd` is that of what is priced; 0 where `unpriced`."""
 
     call_id: str
@@ -160,7 +159,7 @@ def put(connection: Connection, rows: Iterable[LedgerRow]) -> None:
             if _end.run(connection, values | {"of": row.call_id}):
                 continue
         # One whose beginning was undone by a disk that failed is there no more, and is written whole.
-        _put.run(connection, {name: getattr(row, name) for name in _COLUMNS})
+        _put.run(connection, asdict(row))
 
 
 def has_open(connection: Connection, turn_id: TurnId) -> bool:

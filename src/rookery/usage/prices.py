@@ -15,6 +15,8 @@ from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from rookery.messages import Usage
 
 
@@ -31,8 +33,7 @@ class Price(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """A price of four numbers, each in US dollars for a million tokens.
 
     What is read from the prompt cache, or written to it, costs what is read otherwise unless it is said.
@@ -61,8 +62,7 @@ class Rates:
         return rounded(dollars * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fixed:
+class _Fixed(Struct, frozen=True):
     """The same for every call: nothing, or nobody knows."""
 
     version: str
@@ -114,7 +114,8 @@ class Prices:
         rates = tariff.rates.get(model)
         if rates is None and not tariff.free and tariff.listed is not None:
             return None
-        price = self._known[provider, model] = rates or (FREE if tariff.free else UNPRICED)
+        price = rates or (FREE if tariff.free else UNPRICED)
+        self._keep(provider, model, price)
         return price
 
     async def find(self, provider: str, model: str) -> Price:
@@ -127,11 +128,17 @@ class Prices:
         assert tariff.listed is not None, "otherwise it was known"
         found = await asyncio.to_thread(_look_up, tariff.listed, model)
         if self._tariffs.get(provider) is tariff:
-            self._known[provider, model] = found
+            self._keep(provider, model, found)
         return found
+
+    def _keep(self, provider: str, model: str, price: Price) -> None:
+        if len(self._known) >= _MANY:
+            self._known.clear()  # somebody tries one name after another; who asks again is looked up again
+        self._known[provider, model] = price
 
 
 _NONE = Tariff()
+_MANY = 1000
 
 
 def listed_at(base_url: str | None) -> str | None:
@@ -149,8 +156,12 @@ def listed_at(base_url: str | None) -> str | None:
 
 
 def rounded(nano_dollars: Decimal) -> int:
-    """Whole nano-dollars: the one rounding of a call."""
-    return int(nano_dollars.to_integral_value(ROUND_HALF_EVEN))
+    """Whole nano-dollars, at most `MOST_COST`: the one rounding of a call."""
+    return int(min(nano_dollars.to_integral_value(ROUND_HALF_EVEN), MOST_COST))
+
+
+MOST_COST = Decimal(10**17)
+"""A hundred million dollars a call: beyond that a price was mistyped, and a database cannot sum it up."""
 
 
 def _look_up(listed: str, model: str) -> Price:

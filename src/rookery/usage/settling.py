@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from rookery.ids import EntryId
 from rookery.messages import MessageEntry, Usage
@@ -17,6 +18,9 @@ EXPECTED_OUTPUT = 500
 
 CANCELLED = "cancelled"
 """The error of a call that we hung up ourselves, or did not make after all."""
+
+MOST_TOKENS = 50_000_000
+"""More than any model reads or writes in one call; a server that counted more did not count."""
 
 UNSEEN = "unseen"
 """The error of a call whose end nobody saw, for the process that made it was gone."""
@@ -138,12 +142,14 @@ def left_over(rows: Sequence[LedgerRow], written: Mapping[EntryId, MessageEntry]
 
 
 def sane(usage: Usage) -> Usage:
-    """What a provider says it counted, within what can be: what came from the cache was read."""
-    read = max(usage.input_tokens, 0)
+    """What a provider says it counted, within what can be: what came from the cache was read, and no more than
+    `MOST_TOKENS` in all. Beyond that it is a guess."""
+    read = min(max(usage.input_tokens, 0), MOST_TOKENS)
     cached = min(max(usage.cached_tokens, 0), read)
     written = min(max(usage.cache_write_tokens, 0), read - cached)
-    output = max(usage.output_tokens, 0)
-    return Usage(read, output, cached, usage.estimated, written)
+    output = min(max(usage.output_tokens, 0), MOST_TOKENS)
+    absurd = max(usage.input_tokens, usage.output_tokens) > MOST_TOKENS
+    return Usage(read, output, cached, usage.estimated or absurd, written)
 
 
 def priced(usage: Usage, cost: int | None) -> Usage:
@@ -165,4 +171,8 @@ def as_guess(usage: Usage) -> Usage:
 
 
 def _milliseconds(seconds: float) -> int:
-    return max(0, round(seconds * 1000))
+    """Whole milliseconds that a column can hold: a clock that was set may say anything."""
+    return min(max(0, round(seconds * 1000)), _LONGEST)
+
+
+_LONGEST = 2**31 - 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, case, func, literal_column, select, type_coerce
 
 from rookery.ids import UserId
@@ -30,8 +30,7 @@ class By(StrEnum):
     PURPOSE = "purpose"
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(Struct, frozen=True):
     """What some calls used together.
 
     `cached_tokens` and `cache_write_tokens` are part of `input_tokens`. `estimated_calls` are those whose numbers
@@ -53,11 +52,10 @@ class Total:
         return Total(*(getattr(self, name) + getattr(other, name) for name in _FIELDS))
 
 
-_FIELDS = tuple(field.name for field in fields(Total))
+_FIELDS = Total.__struct_fields__
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(Struct, frozen=True):
     """What the calls with one key used."""
 
     key: str

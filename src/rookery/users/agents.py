@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from rookery.errors import Conflict, InvalidInput, NotFound
@@ -45,8 +46,7 @@ SPACE = "space--"
 """What the id of a group's own agent begins with; nobody else's does."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfiguredAgent:
+class ConfiguredAgent(Struct, frozen=True):
     """A shared agent as `rookery.yaml` describes it."""
 
     id: AgentId

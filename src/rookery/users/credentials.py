@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select, update
 
 from rookery import ids
@@ -31,8 +31,7 @@ class CredentialKind(StrEnum):
     DEVICE = "device"
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """One of a user's ways in; `ended_at` is set once it is none any more. Times are UTC.
 
     `held`: a device of somebody whose password is another's choice. Until they chose one of their own it lets them
@@ -49,8 +48,7 @@ class Credential:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Struct, frozen=True):
     """A credential just made, with the secret that is shown this once."""
 
     credential: Credential

@@ -10,8 +10,9 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
 
 from rookery.errors import Busy, InvalidInput
 from rookery.users import passwords
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """What one hash costs: KiB of memory, passes over it, and threads."""
 
     memory: int = 64 * 1024
@@ -41,8 +41,7 @@ _SALT_BYTES = 16
 _HASH_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """Whether a password was right, and whether its hash was made at another cost than today's."""
 
     right: bool

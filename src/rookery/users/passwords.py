@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection, insert, select, update
 
 from rookery.errors import InvalidId, InvalidInput
@@ -26,8 +26,7 @@ COMMON = 3000
 """So many of the commonest passwords of at least eight characters are refused (OWASP ASVS 5.0, 6.2.4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """What is kept of a password. `must_change`: somebody else chose it, and its owner is to choose another."""
 
     hash: str

@@ -6,11 +6,11 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
 
+from msgspec import Struct
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from rookery.errors import Conflict, InvalidInput, NotFound
@@ -31,8 +31,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _PREFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(Struct, frozen=True):
     """One person; `timezone` is an IANA name, `language` a BCP 47 tag, `preferences` a JSON object of the page."""
 
     id: UserId

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rookery.channels.contract import HttpReply, ReceivesHttp, problem
-from rookery.web.api.door import ApiDoor
-from rookery.web.asgi import Door, Head, Receive, Scope, Send, method_not_allowed, nothing_here, read_body, respond
+from rookery.web.asgi import Head, Receive, Scope, Send, method_not_allowed, nothing_here, read_body, respond
 from rookery.web.front import Front
-from rookery.web.live.door import LiveDoor
-from rookery.web.page.door import PageDoor
-from rookery.web.v1.door import V1Door
+
+if TYPE_CHECKING:
+    from rookery.web.doors import Doors
+    from rookery.web.live.door import LiveDoor
 
 _CHANNELS = "/api/channels/"
 _SOCKET = "/api/ws"
+_STATES = frozenset({"/healthz", "/readyz"})
 
 
 class App:
-    """The gateway as an ASGI application."""
+    """The gateway as an ASGI application. The doors are made when somebody first comes to one, or by `open`."""
 
     def __init__(self, front: Front) -> None:
         self._front = front
         self._gateway = front.gateway
-        self.live = LiveDoor(front)
-        self.api = ApiDoor(front, self.live)
-        self._v1 = V1Door(front)
-        self._page = PageDoor(front)
+        self._doors: Doors | None = None
+
+    @property
+    def live(self) -> LiveDoor:
+        """The door with everybody who listens."""
+        return self._open().live
+
+    async def open(self) -> Doors:
+        """The doors; what they are made of is imported in a thread."""
+        if self._doors is None:
+            await asyncio.to_thread(__import__, "rookery.web.doors")
+        return self._open()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -37,14 +47,22 @@ class App:
 
     async def close(self) -> None:
         """Hang up on everybody who still listens."""
-        await self.live.close()
+        if self._doors is not None:
+            await self._doors.live.close()
+
+    def _open(self) -> Doors:
+        if self._doors is None:
+            from rookery.web.doors import Doors
+
+            self._doors = Doors(self._front)
+        return self._doors
 
     async def _on_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Whoever is not let in is answered 403 to the request that would have opened the socket.
         if scope["path"] != _SOCKET or self._refusal(scope, Head.of(scope)) is not None:
             await send({"type": "websocket.close"})
             return
-        await self.live(scope, receive, send)
+        await (await self.open()).live(scope, receive, send)
 
     async def _on_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = Head.of(scope)
@@ -63,11 +81,12 @@ class App:
             return send(message)
 
         try:
-            door = self._door(head.path)
             refusal = self._refusal(scope, head)
-            if refusal is None and door is not None:
-                await door(scope, receive, answer)
-                return
+            if refusal is None and not _is_answered_here(head.path):
+                door = (self._doors or await self.open()).to(head.path)
+                if door is not None:
+                    await door(scope, receive, answer)
+                    return
             reply = refusal or await self._answer(head, body)
         except Exception:
             self._front.log.exception("http.broke", path_length=len(head.path))
@@ -88,22 +107,10 @@ class App:
             return problem(HTTPStatus.BAD_REQUEST, "bad_path", "A path may not hold %2F, %5C or %00.")
         return None
 
-    def _door(self, path: str) -> Door | None:
-        """Where a path leads; None for what is answered right here."""
-        if path.startswith("/v1/"):
-            return self._v1
-        if path.startswith(_CHANNELS) or path in ("/healthz", "/readyz"):
-            return None
-        if path.startswith("/api/") or path in ("/openapi.json", "/metrics"):
-            return self.api
-        if path in ("/", "/setup", "/favicon.ico") or path.startswith("/ui/"):
-            return self._page
-        return None
-
     async def _answer(self, head: Head, receive: Receive) -> HttpReply:
         if head.path.startswith(_CHANNELS):
             return await self._channel(head.method, head.path.removeprefix(_CHANNELS), head.headers, receive)
-        if head.path in ("/healthz", "/readyz"):
+        if head.path in _STATES:
             return self._state(head) if head.method in ("GET", "HEAD") else method_not_allowed("GET")
         return nothing_here()
 
@@ -121,6 +128,11 @@ class App:
             return method_not_allowed("POST")
         body = await read_body(receive, headers.get("content-length"), channel.max_body)
         return body if isinstance(body, HttpReply) else await channel.on_http(account, headers, body)
+
+
+def _is_answered_here(path: str) -> bool:
+    """Whether a path needs no door: what networks call, and who watches the process, do not wait for one."""
+    return path.startswith(_CHANNELS) or path in _STATES
 
 
 def _hides_a_separator(raw_path: bytes) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from rookery.channels.contract import HttpReply, problem
 
@@ -29,8 +29,7 @@ BODY_SECONDS = 30.0
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """What a request says of itself before its body; header names are lower-case."""
 
     method: str

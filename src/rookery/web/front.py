@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.log import Logger
@@ -13,8 +14,7 @@ from rookery.web.entry import Entry
 from rookery.web.origin import Origins
 
 
-@dataclass(frozen=True, slots=True)
-class Front:
+class Front(Struct, frozen=True):
     """The open house, as the web face sees it. `desk` is the operator's: a request works with `desk.of(actor)`."""
 
     desk: Desk

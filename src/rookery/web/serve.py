@@ -93,8 +93,9 @@ async def _serve(
         gc.enable()
         log.info("gateway.ready", address=address, pid=os.getpid())
         await ready(house, config, address)
+        doors = await app.open()
         await house.outbound.warm()
-        await asyncio.to_thread(app.api.warm)
+        await asyncio.to_thread(doors.api.warm)
         await asyncio.wait([asyncio.ensure_future(stop.wait()), serving], return_when=asyncio.FIRST_COMPLETED)
         log.info("gateway.stopping")
         house.gateway.accepting = False

@@ -74,6 +74,7 @@ async def test_a_span_is_days_or_moments(people: People):
         "since=2026-13-01",
         "since=2026-03-01T10:00:00",
         "until=9999-12-31",
+        "since=2026-03-02&until=2026-03-01",
         "timezone=Atlantis/Capital",
         "format=xml",
         "since=",

@@ -6,8 +6,7 @@ under the home's lock. Each takes one of the requests in `gateway.shapes` and re
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
 import msgspec
@@ -16,106 +15,10 @@ from msgspec import Struct
 from rookery.config import Config
 from rookery.errors import InvalidInput, NotFound
 from rookery.gateway.house import House
-from rookery.gateway.operations import (
-    agents,
-    channels,
-    checks,
-    credentials,
-    keys,
-    log,
-    logins,
-    looking,
-    people,
-    setting_up,
-    spaces,
-    state,
-    usage,
-)
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.reload import Reloader
-from rookery.gateway.shapes import (
-    AgentAdd,
-    AgentNamed,
-    AgentSet,
-    AuditList,
-    CredentialNamed,
-    DeadLetterList,
-    DeadLetterRetry,
-    IdentityChange,
-    IdentityList,
-    KeyGrant,
-    Nothing,
-    PasswordSet,
-    SessionList,
-    SessionNamed,
-    SessionNew,
-    SpaceAdmit,
-    SpaceNamed,
-    TokenList,
-    TokenNew,
-    UsageAsk,
-    UserAdd,
-    UserChange,
-    UserNamed,
-)
-from rookery.policy import Action
 
-__all__ = ["OPERATIONS", "Desk", "Operation", "Operations"]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation. `run` gives its result, or is a generator of events when the result is too large for one.
-
-    `action` is what it asks the gate for whoever is at the desk, before anything is done or told.
-    """
-
-    params: type[Struct]
-    run: Callable[[Desk, Any], Awaitable[object] | AsyncGenerator[Struct]]
-    action: Action
-
-
-OPERATIONS: Mapping[str, Operation] = {
-    "status": Operation(Nothing, state.status, Action.READ_HOUSE),
-    "config.reload": Operation(Nothing, state.reload, Action.CHANGE_CONFIG),
-    "user.add": Operation(UserAdd, people.add, Action.ADD_PERSON),
-    "user.list": Operation(Nothing, people.listed, Action.LIST_PEOPLE),
-    "user.show": Operation(UserNamed, people.shown, Action.READ_PERSON),
-    "user.change": Operation(UserChange, people.change, Action.MANAGE_PERSON),
-    "user.passwd": Operation(PasswordSet, logins.set_password, Action.SET_PASSWORD),
-    "token.create": Operation(TokenNew, credentials.create_token, Action.CREATE_TOKEN),
-    "token.list": Operation(TokenList, credentials.list_tokens, Action.LIST_PEOPLE),
-    "token.revoke": Operation(CredentialNamed, credentials.revoke_token, Action.END_CREDENTIAL),
-    "setup.link": Operation(Nothing, setting_up.make_setup_link, Action.MAKE_SETUP_LINK),
-    "identity.link": Operation(IdentityChange, people.link, Action.LINK_IDENTITY),
-    "identity.unlink": Operation(IdentityChange, people.unlink, Action.LINK_IDENTITY),
-    "identity.list": Operation(IdentityList, people.identities, Action.READ_IDENTITIES),
-    "agent.list": Operation(Nothing, agents.listed, Action.LIST_AGENTS),
-    "agent.add": Operation(AgentAdd, agents.add, Action.ADD_AGENT),
-    "agent.set": Operation(AgentSet, agents.change, Action.CHANGE_AGENT),
-    "key.grant": Operation(KeyGrant, keys.grant, Action.GRANT_KEY),
-    "key.ungrant": Operation(KeyGrant, keys.ungrant, Action.GRANT_KEY),
-    "key.list": Operation(Nothing, keys.listed, Action.READ_KEYS),
-    "session.list": Operation(SessionList, looking.listed, Action.LIST_SESSIONS),
-    "session.show": Operation(SessionNamed, looking.show, Action.READ_SESSION),
-    "session.export": Operation(SessionNamed, looking.export, Action.EXPORT_SESSION),
-    "session.new": Operation(SessionNew, looking.new, Action.NEW_SESSION),
-    "space.admit": Operation(SpaceAdmit, spaces.admit, Action.MANAGE_SPACES),
-    "space.list": Operation(Nothing, spaces.listed, Action.MANAGE_SPACES),
-    "space.remove": Operation(SpaceNamed, spaces.remove, Action.MANAGE_SPACES),
-    "channel.list": Operation(Nothing, channels.listed, Action.READ_HOUSE),
-    "channel.deadLetters": Operation(DeadLetterList, channels.dead_letters, Action.READ_HOUSE),
-    "channel.retry": Operation(DeadLetterRetry, channels.retry, Action.RETRY_DELIVERY),
-    "check.database": Operation(Nothing, checks.database, Action.READ_HOUSE),
-    "check.configuration": Operation(Nothing, checks.configuration, Action.READ_HOUSE),
-    "usage.sum": Operation(UsageAsk, usage.summed, Action.READ_ALL_USAGE),
-    "audit.list": Operation(AuditList, log.listed, Action.READ_LOG),
-    "audit.verify": Operation(Nothing, log.verify, Action.READ_LOG),
-    "check.audit": Operation(Nothing, checks.audit_trail, Action.READ_LOG),
-    "check.models": Operation(Nothing, checks.models, Action.READ_HOUSE),
-    "check.brain": Operation(AgentNamed, checks.brain, Action.CHECK_AGENT),
-    "brain.reindex": Operation(AgentNamed, checks.reindex, Action.CHECK_AGENT),
-}
+__all__ = ["Desk", "Operations", "read_params"]
 
 
 class Operations:
@@ -130,6 +33,8 @@ class Operations:
     def call(self, method: str, params: bytes | msgspec.Raw) -> Awaitable[object] | AsyncGenerator[Struct]:
         """Begin an operation with JSON parameters. Raises `NotFound` for no method, `InvalidInput` for others'
         parameters; what the operation itself raises comes when it is awaited."""
+        from rookery.gateway.operations.table import OPERATIONS
+
         operation = OPERATIONS.get(method)
         if operation is None:
             raise NotFound(f"There is no operation {method[:80]!r} in this version.")

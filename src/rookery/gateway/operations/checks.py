@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -221,7 +222,8 @@ def _cools(cooling: Cooling, now: datetime) -> Finding:
         Scope.PROVIDER: "for anything",
     }[cooling.scope]
     why = cooling.kind.value.replace("_", " ")
-    said = f"It is not asked {what} for another {cooling.left(now):.0f} s, unless nothing else is left: {why}."
+    left = math.ceil(cooling.left(now))
+    said = f"It is not asked {what} for another {left} s, unless nothing else is left: {why}."
     return Finding(f"model server {cooling.provider}", "warn", said)
 
 

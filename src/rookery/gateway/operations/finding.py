@@ -6,9 +6,10 @@ What is somebody else's and what is not there are told alike: every way to fail 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import users
@@ -27,8 +28,7 @@ from rookery.users import Agent, spaces
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A session that was found, and what the gate is asked about it.
 
     `whose` is the one person whose session it is, None where several may have written. `removed`: somebody deleted

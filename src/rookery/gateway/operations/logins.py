@@ -6,8 +6,7 @@ user, whether they have a password, and whether they may come in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery.errors import InvalidInput, Refused, WrongLogin
@@ -30,8 +29,7 @@ MOST_DEVICES = 50
 """Who logs in on one more is logged out where they logged in longest ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
+class LoggedIn(Struct, frozen=True):
     """Who came in, the secret that stands for them from now on, and the id of the device it is."""
 
     me: Me

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import users
@@ -136,8 +136,7 @@ async def change(desk: Desk, ask: UserChange) -> User:
         return (await gateway.database.write(work, then=tell)).user
 
 
-@dataclass(frozen=True, slots=True)
-class _Changed:
+class _Changed(Struct, frozen=True):
     user: User
     ended: bool
     stopped: list[TurnId]

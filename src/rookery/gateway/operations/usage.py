@@ -23,7 +23,8 @@ async def summed(desk: Desk, ask: UsageAsk) -> list[UsageRow]:
     """The sums by one key: days in their order, the other keys with the dearest first.
 
     Of one person it is what they pay for, whoever caused it; without one everybody's. Raises `Refused`, `NotFound`
-    for somebody who is not theirs to see, and `InvalidInput` for no time, or no time zone.
+    for somebody who is not theirs to see, and `InvalidInput` for no time, for one that ends before it begins,
+    or no time zone.
     """
     if ask.user_id is None:
         await on_house(desk, Action.READ_ALL_USAGE)
@@ -32,6 +33,8 @@ async def summed(desk: Desk, ask: UsageAsk) -> list[UsageRow]:
     await check_timezone(ask.timezone)
     zone = await _zone(desk, ask.timezone)
     since, until = _bound(ask.since, zone, _beginning), _bound(ask.until, zone, _end)
+    if since is not None and until is not None and since >= until:
+        raise InvalidInput(f"There is no time between: it ends ({ask.until}) before it begins ({ask.since}).")
 
     def look(connection: Connection) -> list[Sum]:
         whose = None if ask.user_id is None else someone(connection, desk, ask.user_id).id

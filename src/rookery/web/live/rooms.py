@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any, Protocol, assert_never
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from rookery.gateway.watchers import (
     Event,
@@ -50,8 +50,7 @@ class Listener(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Where a person's events stand, and the turn that runs in one session; taken in one step."""
 
     epoch: str

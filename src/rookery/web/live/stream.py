@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from rookery.gateway.watchers import Where
 from rookery.ids import TurnId
@@ -17,8 +18,7 @@ SHARE = 8
 """A text that takes long to render is told so much less often: one part in so many of the time at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """What a client that comes in the middle of a turn is shown of it.
 
     `text` is that of step `step`, counted from 0 as the turn was begun or, after a restart, taken up; `blocks` is

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+from msgspec import Struct
 
 from rookery.ids import TurnId
 from rookery.messages import StopReason, Usage
@@ -22,8 +22,7 @@ _encode = msgspec.json.encode
 _FINISH = {StopReason.LENGTH: "length", StopReason.REFUSED: "content_filter"}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Whose answer it is: the turn that made it, and the model as the client called it."""
 
     turn_id: TurnId

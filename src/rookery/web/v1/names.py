@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from rookery import users
@@ -54,8 +53,7 @@ def agent_called(connection: Connection, desk: Desk, user: User, model: str) -> 
     return _talked_to(connection, desk, user, agent_id, no_model(model))
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """Where a question goes: to an agent, and there to a place of the door's own or a session that was there."""
 
     agent_id: AgentId

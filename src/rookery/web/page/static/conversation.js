@@ -22,18 +22,20 @@ const RETRY = 3_000;
  */
 /** @typedef {{html: string, more: string}} Block rendered HTML, and text that came since for the code still open in it */
 /** @typedef {{kind: 'text', key: string, text: string, html: string | null, blocks: Block[] | null}} TextPart */
-/** @typedef {{kind: 'tool', key: string, name: string, state: 'running'|'done'|'failed'|'unknown', input: string, output: string}} ToolPart */
+/** @typedef {{kind: 'tool', key: string, name: string, state: 'running'|'waiting'|'done'|'failed'|'unknown'|'denied'|'expired', input: string, output: string}} ToolPart */
 /** @typedef {{kind: 'user', key: string, turnId: string | null, at: Date, text: string, images: number, sender: string | null, outgoing: Outgoing | null}} UserItem */
-/** @typedef {{turnId: string, n: number, words: string}} Asks a call that waits for our yes */
+/** @typedef {{turnId: string, n: number, words: string, until: Date}} Asks a call that waits for our yes, and how long */
+/** @typedef {{state: 'allowed'|'denied'|'expired', step: number}} Word what became of the last of them, and in which step */
 /** @typedef {{kind: 'reply', key: string, turnId: string, at: Date | null, parts: (TextPart | ToolPart)[], state: string, error: string | null, place: number | null, asks: Asks | null}} ReplyItem */
 /** @typedef {{kind: 'aside', key: string, at: Date, text: string, from: string | null}} AsideItem */
 /** @typedef {UserItem | ReplyItem | AsideItem} Item */
 /** @typedef {{text: string, blocks: Block[] | null, tools: string[]}} LiveStep */
-/** @typedef {{turnId: string, turnIds: string[], offset: number, steps: Map<number, LiveStep>, over: boolean, place: number | null, asks: Asks | null}} Running */
+/** @typedef {{turnId: string, turnIds: string[], offset: number, steps: Map<number, LiveStep>, over: boolean, place: number | null, asks: Asks | null, word: Word | null}} Running */
 
 /**
  * Events: `change` (look at it again), `opened` (the server made the session: `session` is set), `said` (detail: the
- * text of a reply that just ended), `sent` (we just said something).
+ * text of a reply that just ended), `answered` (detail: what became of a call that waited for our yes), `sent` (we just
+ * said something).
  */
 export class Conversation extends EventTarget {
   /** @type {any} */ session;
@@ -207,6 +209,9 @@ export class Conversation extends EventTarget {
       for (const turnId of frame.turnIds) this.#ended.set(turnId, frame.seq);
       if (frame.reply) this.dispatchEvent(new CustomEvent('said', { detail: frame.reply }));
     }
+    if (frame.type === 'turn.approval' && frame.state !== 'asked') {
+      this.dispatchEvent(new CustomEvent('answered', { detail: frame.state }));
+    }
     if (this.#asksForReading(frame)) void this.load();
     this.#change();
   }
@@ -215,7 +220,7 @@ export class Conversation extends EventTarget {
   #apply(frame) {
     if (frame.type === 'turn.started') {
       const { turnId, turnIds } = frame;
-      this.#running = { turnId, turnIds, offset: this.#stepsOf(turnId).length, steps: new Map(), over: false, place: null, asks: null };
+      this.#running = { turnId, turnIds, offset: this.#stepsOf(turnId).length, steps: new Map(), over: false, place: null, asks: null, word: null };
       return;
     }
     const running = this.#running;
@@ -225,7 +230,9 @@ export class Conversation extends EventTarget {
       return;
     }
     if (frame.type === 'turn.approval') {
-      running.asks = frame.state === 'asked' ? { turnId: frame.turnId, n: frame.n, words: frame.words } : null;
+      const asked = frame.state === 'asked';
+      running.asks = asked ? asksOf(frame.turnId, frame) : null;
+      running.word = asked ? null : { state: frame.state, step: latest(running) };
       return;
     }
     if (frame.step === undefined) return; // it says nothing of the text
@@ -243,6 +250,7 @@ export class Conversation extends EventTarget {
   /** Whether the state has something after a frame that no frame brings: the words of the transcript. @param {any} frame */
   #asksForReading(frame) {
     if (['turn.started', 'turn.joined', 'turn.finished'].includes(frame.type)) return true;
+    if (frame.type === 'turn.approval' && frame.state === 'asked') return true; // with what the call would be made
     if (this.#running?.turnId !== frame.turnId) return true;
     const known = new Set(this.#entries.flatMap((entry) => entry.accepted ?? []));
     const waiting = [...this.#outgoing, ...this.#waiting].map(({ turnId }) => turnId);
@@ -283,7 +291,8 @@ export class Conversation extends EventTarget {
       steps: new Map([[step, { text, blocks: blocksOf(blocks), tools: [] }]]),
       over: false,
       place: running.queuePosition ?? null,
-      asks: running.approval ? { turnId: running.turnId, n: running.approval.n, words: running.approval.words } : null,
+      asks: running.approval ? asksOf(running.turnId, running.approval) : null,
+      word: null,
     };
   }
 
@@ -361,13 +370,18 @@ export class Conversation extends EventTarget {
     }
   }
 
-  /** Allow the call that a turn of ours waits with, or not. @param {Asks} asks @param {boolean} allow */
+  /**
+   * Allow the call that a turn of ours waits with, or not; whether that was heard.
+   * @param {Asks} asks @param {boolean} allow
+   */
   async answer(asks, allow) {
     try {
       await ask('POST', `turns/${asks.turnId}/approvals/${asks.n}`, { body: { allow } });
+      return true;
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       void this.load(); // it was answered elsewhere, or too late: what holds is in the state
+      return false;
     }
   }
 
@@ -527,7 +541,7 @@ export class Conversation extends EventTarget {
     } else if (entry.role === 'toolResult') {
       const call = reply.parts.find((part) => part.key === entry.toolCallId);
       if (call?.kind === 'tool') {
-        call.state = entry.outcomeUnknown ? 'unknown' : entry.isError ? 'failed' : 'done';
+        call.state = entry.outcomeUnknown ? 'unknown' : entry.isError ? (UNMADE[entry.errorKind] ?? 'failed') : 'done';
         call.output = textOf(entry);
       }
     }
@@ -552,8 +566,17 @@ export class Conversation extends EventTarget {
         reply.parts.push({ kind: 'tool', key, name, state: 'running', input: '', output: '' });
       });
     }
+    const begun = reply.parts.filter((part) => part.kind === 'tool' && part.state === 'running');
+    const { asks, word } = running;
+    if (asks !== null) for (const part of begun) /** @type {ToolPart} */ (part).state = 'waiting';
+    else if (begun.length === 1 && word !== null && word.state !== 'allowed' && word.step === latest(running)) {
+      /** @type {ToolPart} */ (begun[0]).state = word.state;
+    }
   }
 }
+
+/** How a call is shown that was not made, by the transcript's word for why. @type {Record<string, 'denied' | 'expired'>} */
+const UNMADE = { denied: 'denied', expired: 'expired', nobody_to_ask: 'denied', no_longer_allowed: 'denied' };
 
 /**
  * A page of a session's entries with their HTML, and what goes on there, as it is at one moment.
@@ -564,6 +587,16 @@ export class Conversation extends EventTarget {
 export function askEntries(sessionId, query = {}, quiet = false) {
   const path = `sessions/${encodeURIComponent(sessionId)}/entries`;
   return ask('GET', path, { query: { limit: PAGE, render: 'html', ...query }, quiet });
+}
+
+/** @param {string} turnId @param {any} approval @returns {Asks} */
+function asksOf(turnId, { n, words, expiresAt }) {
+  return { turnId, n, words, until: new Date(expiresAt) };
+}
+
+/** The number of the step that a turn is at. @param {Running} running */
+function latest(running) {
+  return Math.max(0, ...running.steps.keys());
 }
 
 /** @param {Running} running @param {number} number @returns {LiveStep} */

@@ -39,6 +39,7 @@ class Messages extends HTMLElement {
     conversation.addEventListener('change', () => this.#showSoon(), { signal });
     conversation.addEventListener('sent', () => (this.#atEnd = true), { signal });
     conversation.addEventListener('said', (event) => this.#readOut(/** @type {CustomEvent} */ (event).detail), { signal });
+    conversation.addEventListener('answered', (event) => this.#readOut(t(ANSWERED[/** @type {CustomEvent} */ (event).detail])), { signal });
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#older.addEventListener('click', () => this.#showOlder());
     fill(this.#log, h('div', { class: 'column' }, this.#older, this.#list, this.#middle));
@@ -127,6 +128,11 @@ class Messages extends HTMLElement {
     const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
     this.#log.scrollTo({ top: this.#log.scrollHeight, behavior: smoothly && !still ? 'smooth' : 'instant' });
     if (smoothly) this.#latest.hidden = this.#atEnd = true;
+  }
+
+  /** What had the focus goes away: it stays among the messages. */
+  holdFocus() {
+    this.#log.focus({ preventScroll: true });
   }
 
   /** @param {string} text */
@@ -237,18 +243,26 @@ function updateReply(body, foot, item) {
 /** What a turn waits with until we allow it. @param {HTMLElement} foot @param {import('../conversation.js').Asks} asks */
 function question(foot, asks) {
   /** @param {boolean} allow */
-  const answer = (allow) => () => {
-    for (const button of foot.querySelectorAll('button')) button.disabled = true;
-    void /** @type {Messages} */ (foot.closest('rk-messages')).conversation.answer(asks, allow);
+  const answer = (allow) => async () => {
+    const messages = /** @type {Messages} */ (foot.closest('rk-messages'));
+    const buttons = [...foot.querySelectorAll('button')];
+    messages.holdFocus();
+    for (const button of buttons) button.disabled = true;
+    const heard = await messages.conversation.answer(asks, allow);
+    for (const button of buttons) button.disabled = heard;
   };
   return h(
     'div',
     { class: 'asks', role: 'group', 'aria-label': t('message.asks') },
-    h('p', { role: 'alert' }, h('strong', {}, t('message.asks')), ' ', asks.words),
+    h('p', { role: 'alert' }, h('strong', {}, t('message.asks')), ' ', h('span', {}, asks.words)),
     h('button', { type: 'button', class: 'button', on: { click: answer(true) } }, t('message.allow')),
-    h('button', { type: 'button', class: 'button quiet', on: { click: answer(false) } }, t('message.deny')),
+    h('button', { type: 'button', class: 'button', on: { click: answer(false) } }, t('message.deny')),
+    h('span', { class: 'until' }, t('message.until', { time: clockTime(asks.until) })),
   );
 }
+
+/** @type {Record<string, 'message.allowed' | 'message.denied' | 'message.expired'>} */
+const ANSWERED = { allowed: 'message.allowed', denied: 'message.denied', expired: 'message.expired' };
 
 /** @param {number} place */
 function inLine(place) {

@@ -72,6 +72,10 @@ export const words = {
   'message.asks': 'Darf ich das tun?',
   'message.allow': 'Einmal erlauben',
   'message.deny': 'Nicht erlauben',
+  'message.until': 'Ich warte bis {time} auf deine Antwort.',
+  'message.allowed': 'Es wurde erlaubt.',
+  'message.denied': 'Es wurde nicht erlaubt.',
+  'message.expired': 'Niemand hat rechtzeitig geantwortet; es wurde nicht getan.',
   'message.stopped': 'Angehalten.',
   'message.interrupted': 'Unterbrochen, bevor es fertig war.',
   'message.error': 'Es gibt keine Antwort: {reason}',
@@ -82,9 +86,12 @@ export const words = {
   'message.system': 'Rookery',
 
   'tool.running': 'Benutzt {name} …',
+  'tool.waiting': 'Wartet auf dein Ja: {name}',
   'tool.done': '{name} benutzt',
   'tool.failed': '{name} ist gescheitert',
   'tool.unknown': '{name}: Ausgang unbekannt',
+  'tool.denied': '{name}: nicht erlaubt',
+  'tool.expired': '{name}: nicht rechtzeitig beantwortet',
 
   'code.copy': 'Kopieren',
   'code.copied': 'Kopiert',

@@ -72,6 +72,10 @@ export const words = {
   'message.asks': 'May I do this?',
   'message.allow': 'Allow once',
   'message.deny': 'Do not allow',
+  'message.until': 'I wait for your answer until {time}.',
+  'message.allowed': 'It was allowed.',
+  'message.denied': 'It was not allowed.',
+  'message.expired': 'Nobody answered in time; it was not done.',
   'message.stopped': 'Stopped.',
   'message.interrupted': 'Interrupted before it was finished.',
   'message.error': 'There is no answer: {reason}',
@@ -82,9 +86,12 @@ export const words = {
   'message.system': 'Rookery',
 
   'tool.running': 'Using {name} …',
+  'tool.waiting': 'Waits for your yes: {name}',
   'tool.done': 'Used {name}',
   'tool.failed': '{name} failed',
   'tool.unknown': '{name}: outcome unknown',
+  'tool.denied': '{name}: not allowed',
+  'tool.expired': '{name}: not answered in time',
 
   'code.copy': 'Copy',
   'code.copied': 'Copied',

@@ -72,6 +72,10 @@ export const words = {
   'message.asks': '¿Puedo hacer esto?',
   'message.allow': 'Permitir una vez',
   'message.deny': 'No permitir',
+  'message.until': 'Espero tu respuesta hasta las {time}.',
+  'message.allowed': 'Se permitió.',
+  'message.denied': 'No se permitió.',
+  'message.expired': 'Nadie respondió a tiempo; no se hizo.',
   'message.stopped': 'Detenido.',
   'message.interrupted': 'Interrumpido antes de terminar.',
   'message.error': 'No hay respuesta: {reason}',
@@ -82,9 +86,12 @@ export const words = {
   'message.system': 'Rookery',
 
   'tool.running': 'Usando {name} …',
+  'tool.waiting': 'Espera tu permiso: {name}',
   'tool.done': 'Usó {name}',
   'tool.failed': '{name} falló',
   'tool.unknown': '{name}: resultado desconocido',
+  'tool.denied': '{name}: no permitido',
+  'tool.expired': '{name}: sin respuesta a tiempo',
 
   'code.copy': 'Copiar',
   'code.copied': 'Copiado',

@@ -72,6 +72,10 @@ export const words = {
   'message.asks': '我可以这样做吗？',
   'message.allow': '允许一次',
   'message.deny': '不允许',
+  'message.until': '我会等你的回答，直到 {time}。',
+  'message.allowed': '已允许。',
+  'message.denied': '未允许。',
+  'message.expired': '没有及时得到回答，所以没有做。',
   'message.stopped': '已停止。',
   'message.interrupted': '未完成就被中断了。',
   'message.error': '没有回答：{reason}',
@@ -82,9 +86,12 @@ export const words = {
   'message.system': 'Rookery',
 
   'tool.running': '正在使用 {name}…',
+  'tool.waiting': '等待你的同意：{name}',
   'tool.done': '已使用 {name}',
   'tool.failed': '{name} 失败',
   'tool.unknown': '{name}：结果未知',
+  'tool.denied': '{name}：未获允许',
+  'tool.expired': '{name}：未及时得到回答',
 
   'code.copy': '复制',
   'code.copied': '已复制',
