@@ -13,12 +13,13 @@ STARTED = """
 import sys
 import rookery.web.serve
 late = ("fastapi", "starlette", "pydantic_ai", "prometheus_client", "multipart", "openai", "alembic", "argon2")
+late += ("genai_prices", "rookery.web.doors", "rookery.gateway.operations.table")
 print(sorted(name for name in late if name in sys.modules))
 """
 
 
 async def test_starting_imports_nothing_of_it():
-    """A gateway is ready before FastAPI is imported; whoever asks before that waits."""
+    """A gateway is ready before FastAPI, the doors and the operations are imported; who asks before that waits."""
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", STARTED], capture_output=True, text=True, check=True
     )
