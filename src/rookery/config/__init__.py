@@ -12,11 +12,11 @@ from rookery.config.addresses import (
 from rookery.config.available import keyless, unavailable
 from rookery.config.jsonschema import schema
 from rookery.config.load import load
+from rookery.config.models import Provider
 from rookery.config.schema import (
     Binding,
     CommonAccount,
     Config,
-    Provider,
     SharedAgent,
     TelegramAccount,
     WebhookAccount,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rookery.config.schema import BUILT_IN_PROVIDERS, Config
+from rookery.config.models import BUILT_IN_PROVIDERS
+from rookery.config.schema import Config
 
 CHANNELS = frozenset({"webchat", "webhook", "terminal", "cron"})
 """The channels this version runs."""

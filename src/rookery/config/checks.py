@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct
 
-from rookery.config.schema import BUILT_IN_PROVIDERS, Binding, Config
+from rookery.config.models import BUILT_IN_PROVIDERS
+from rookery.config.schema import Binding, Config
 from rookery.config.source import Problem, Where
 from rookery.config.words import DmPolicy
 from rookery.ids import fold

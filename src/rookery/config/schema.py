@@ -1,4 +1,4 @@
-"""What `rookery.yaml` can say: every section, key and default.
+"""What `rookery.yaml` can say: every section, key and default; `models.py` has the part about models.
 
 Fields are the file's camelCase keys in snake_case; both spellings are read. `load.load` reads a file, and
 adds the checks that look at several sections at once.
@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from rookery.config.addresses import ACCOUNT_SCOPED
 from rookery.config.fields import (
@@ -35,7 +29,6 @@ from rookery.config.fields import (
     Flag,
     Host,
     Hour,
-    JsonFields,
     ListOf,
     LongSecret,
     ModelName,
@@ -43,64 +36,28 @@ from rookery.config.fields import (
     PeerKind,
     PlainSegment,
     Port,
-    ProviderName,
     Seconds,
     SecretText,
     Senders,
-    SharedKeySource,
     Text,
     Usd,
     UserName,
     WebUrl,
-    null_is_empty_mapping,
     wrong,
 )
+from rookery.config.models import Models
+from rookery.config.section import NullIsEmpty, Section, mapping, section
 from rookery.config.words import (
-    Api,
     BindingSession,
     DmPolicy,
     DmScope,
     GroupPolicy,
     IsolationScope,
-    ProviderKind,
     QueueMode,
-    ReplayThinking,
     ResetMode,
     ResetType,
     SessionBinding,
 )
-
-
-def _section(description: str) -> Any:
-    """A section that may be left out. Its default is validated with the rest, so only one validator is built."""
-    return Field(default_factory=dict, validate_default=True, description=description)
-
-
-def _mapping(description: str) -> Any:
-    """Things by name, none by default."""
-    return Field(default_factory=dict, description=description)
-
-
-class Section(BaseModel):
-    """What every section shares: frozen, no unknown keys, and nothing written means the defaults."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        validate_by_alias=True,
-        validate_by_name=True,
-        defer_build=True,
-        hide_input_in_errors=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_empty(cls, value: object) -> object:
-        return {} if value is None else value
-
-
-_NullIsEmpty = BeforeValidator(null_is_empty_mapping)
 
 
 class Gateway(Section):
@@ -127,195 +84,6 @@ class Database(Section):
         default=None,
         description="The PostgreSQL role that owns the schema; needed whenever it is made or migrated.",
     )
-
-
-class Price(Section):
-    """What one model costs, in US dollars for a million tokens."""
-
-    input: Usd = Field(description="US dollars for a million tokens read.")
-    output: Usd = Field(description="US dollars for a million tokens written.")
-    cached_input: Usd | None = Field(
-        default=None, description="US dollars for a million tokens read from the prompt cache; null: as `input`."
-    )
-    cache_write: Usd | None = Field(
-        default=None, description="US dollars for a million tokens written to the prompt cache; null: as `input`."
-    )
-
-
-class Provider(Section):
-    """A server that offers models."""
-
-    api: Api = Field(description="The wire format it speaks.")
-    kind: ProviderKind | None = Field(
-        default=None, description="For api pydantic-ai, which has to be told: whose own format it speaks."
-    )
-    base_url: BareUrl | None = Field(
-        default=None,
-        description="Where it answers, such as http://127.0.0.1:11434/v1; openai and anthropic know theirs.",
-    )
-    prices: Annotated[Mapping[Text, Price], _NullIsEmpty] = _mapping(
-        "Prices by model name, where they are not known or differ."
-    )
-    timeout_seconds: Seconds | None = Field(
-        default=None, description="Seconds for one call; null: what `limits` say."
-    )
-    first_token_seconds: Seconds | None = Field(
-        default=None, description="Seconds until the beginning of an answer; null: what `limits` say."
-    )
-    max_concurrent: Count | None = Field(
-        default=None, description="Calls of it at once, for everybody together; null: what `limits` say."
-    )
-    cache_salt: bool = Field(
-        default=False,
-        description="Sends a `cache_salt` with each call, which keeps people apart in the prefix cache of a vLLM "
-        "server; others may refuse it.",
-    )
-    max_output_tokens: Count | None = Field(
-        default=None,
-        description="Tokens an answer may have, thoughts included; null: no limit for an openai server, and what "
-        "fits the model for an anthropic one, which has to be told a limit.",
-    )
-    replay_thinking: ReplayThinking | None = Field(
-        default=None,
-        description="Which of its models' thoughts are sent back to it: none, those of the turn under way, or "
-        "all; null: never for openai, turn for the others.",
-    )
-    extra_body: JsonFields = Field(
-        default_factory=dict,
-        description="Further fields of every request, as its server knows them: a thinking budget, routing.",
-    )
-    vision: bool | None = Field(
-        default=None,
-        description="Whether its models are shown pictures; null: yes for openai and anthropic at their own "
-        "addresses, no for every other server.",
-    )
-
-    @field_validator("extra_body")
-    @classmethod
-    def _our_fields_are_ours(cls, value: Mapping[str, Any], info: ValidationInfo) -> Mapping[str, Any]:
-        taken = value.keys() & _OUR_FIELDS
-        if info.data.get("max_output_tokens") is not None:
-            taken |= value.keys() & {"max_completion_tokens"}
-        if "max_tokens" in taken:
-            raise wrong("holds 'max_tokens'; write maxOutputTokens beside it instead")
-        if taken:
-            raise wrong(f"holds {min(taken)!r}, which Rookery writes itself; leave it out")
-        return value
-
-    @model_validator(mode="after")
-    def _a_kind_is_for_pydantic_ai(self) -> Provider:
-        if (self.kind is None) != (self.api is not Api.PYDANTIC_AI):
-            known = ", ".join(kind.value for kind in ProviderKind)
-            raise wrong(f"needs `kind` where its api is pydantic-ai, and only there; kind is one of: {known}")
-        if self.kind is not None and self.extra_body:
-            raise wrong("has api pydantic-ai, which takes no extraBody; leave it out")
-        return self
-
-    @property
-    def paths_begin(self) -> str | None:
-        """What the paths of its API begin with; an Anthropic address may be written with or without its /v1."""
-        if self.base_url is None or self.api is not Api.ANTHROPIC:
-            return self.base_url
-        return f"{self.base_url.rstrip('/').removesuffix('/v1')}/v1"
-
-    @property
-    def replays(self) -> ReplayThinking:
-        """Which thoughts are sent back to it."""
-        if self.replay_thinking is not None:
-            return self.replay_thinking
-        return ReplayThinking.NEVER if self.api is Api.OPENAI else ReplayThinking.TURN
-
-
-_KNOWN_ADDRESSES = {
-    ProviderKind.GOOGLE: "https://generativelanguage.googleapis.com",
-    ProviderKind.MISTRAL: "https://api.mistral.ai",
-}
-
-_OUR_FIELDS = frozenset(
-    {"model", "messages", "system", "tools", "stream", "stream_options", "max_tokens", "cache_salt"}
-)
-
-
-class SharedKey(Section):
-    """A provider key that can be granted to several agents."""
-
-    provider: Text = Field(description="The provider it is for.")
-    key_from: SharedKeySource = Field(description='Where the key is read at load: "env:NAME".')
-
-
-class ModelLimits(Section):
-    """How many model calls run at once, and how long one may take."""
-
-    max_concurrent: Count = Field(default=16, description="Model calls at once, for everybody together.")
-    per_user: Count = Field(default=3, description="Model calls at once for one person.")
-    per_key: Count | None = Field(
-        default=None, description="Model calls at once on one provider key; null: no limit."
-    )
-    background: Count = Field(default=4, description="How many of them work that nobody waits for may hold.")
-    timeout_seconds: Seconds = Field(
-        default=120.0, description="Seconds after which a question is given up, whoever was asked."
-    )
-    first_token_seconds: Seconds | None = Field(
-        default=None,
-        description="Seconds until the beginning of an answer, after which the next of `fallbacks` is asked; "
-        "null: half of the time that is left, where there is a next one.",
-    )
-
-
-class Embeddings(Section):
-    """What turns text into vectors for search by meaning."""
-
-    provider: Text | None = Field(default=None, description="The provider; null: search by words only.")
-    model: Text | None = Field(default=None, description="The provider's name for the embedding model.")
-
-
-BUILT_IN_PROVIDERS: Mapping[str, tuple[Api, str]] = {
-    "openai": (Api.OPENAI, "https://api.openai.com/v1"),
-    "anthropic": (Api.ANTHROPIC, "https://api.anthropic.com"),
-}
-"""Providers that need no configuration: their wire format and address."""
-
-
-class Models(Section):
-    """Which models answer, from which providers, with which keys and limits."""
-
-    default: ModelName = Field(default="offline/demo", description="The model that answers, as provider/model.")
-    fallbacks: ListOf[ModelName] = Field(
-        default=(), description="Models asked in turn when the first cannot answer."
-    )
-    allowed: tuple[ModelName, ...] | None = Field(
-        default=None, description="The models people may choose; null: whatever the providers offer."
-    )
-    providers: Annotated[Mapping[ProviderName, Provider], _NullIsEmpty] = _mapping(
-        "Providers by the name that stands before the '/' of a model."
-    )
-    shared_keys: Annotated[Mapping[Text, SharedKey], _NullIsEmpty] = _mapping(
-        "Keys that can be granted to agents, by name."
-    )
-    limits: ModelLimits = _section("Model calls at once, and their time.")
-    embeddings: Embeddings = _section("What makes search by meaning possible.")
-
-    def sees(self, name: str) -> bool:
-        """Whether the models of the provider of that name are shown pictures."""
-        provider = self.provider(name)
-        if provider is None:
-            return False
-        if provider.vision is not None:
-            return provider.vision
-        built_in = BUILT_IN_PROVIDERS.get(name)
-        return built_in is not None and provider.base_url == built_in[1]
-
-    def provider(self, name: str) -> Provider | None:
-        """The provider of that name with its address filled in; None for `offline` and for unknown names."""
-        built_in = BUILT_IN_PROVIDERS.get(name)
-        configured = self.providers.get(name)
-        if configured is None:
-            return None if built_in is None else Provider(api=built_in[0], base_url=built_in[1])
-        if configured.base_url is None and built_in is not None:
-            return configured.model_copy(update={"base_url": built_in[1]})
-        if configured.base_url is None and configured.kind is not None:
-            return configured.model_copy(update={"base_url": _KNOWN_ADDRESSES[configured.kind]})
-        return configured
 
 
 class AgentDefaults(Section):
@@ -360,7 +128,7 @@ class SharedAgent(Section):
 class Agents(Section):
     """Agents that do not belong to one person, and what all agents have in common."""
 
-    defaults: AgentDefaults = _section("What holds for every agent that says nothing else.")
+    defaults: AgentDefaults = section("What holds for every agent that says nothing else.")
     list: ListOf[SharedAgent] = Field(default=(), description="The shared agents.")
 
     def shared(self, agent_id: str) -> SharedAgent | None:
@@ -441,20 +209,20 @@ class Session(Section):
         default=None, description="Whose direct messages share a place; null: main within one person's agent."
     )
     main_key: PlainSegment = Field(default="main", description="The name of the main place in session keys.")
-    identity_links: Annotated[Mapping[UserName, tuple[Address, ...]], _NullIsEmpty] = _mapping(
+    identity_links: Annotated[Mapping[UserName, tuple[Address, ...]], NullIsEmpty] = mapping(
         "Guests' addresses that are one person on a shared agent: name to channel[@account]:sender."
     )
-    isolation: Isolation = _section("Places by channel or sender for everybody.")
+    isolation: Isolation = section("Places by channel or sender for everybody.")
     reset_prompt: Text | None = Field(default=None, description="What a session begun by a reset is told first.")
-    reset: Reset = _section("When a place begins a new session by itself.")
-    reset_by_type: Annotated[Mapping[ResetType, Reset], _NullIsEmpty] = _mapping(
+    reset: Reset = section("When a place begins a new session by itself.")
+    reset_by_type: Annotated[Mapping[ResetType, Reset], NullIsEmpty] = mapping(
         "Reset rules by kind of conversation; they win over `reset`."
     )
-    reset_by_channel: Annotated[Mapping[ChannelName, Reset], _NullIsEmpty] = _mapping(
+    reset_by_channel: Annotated[Mapping[ChannelName, Reset], NullIsEmpty] = mapping(
         "Reset rules by channel; they win over the other two."
     )
-    maintenance: Maintenance = _section("When old sessions are put away.")
-    compaction: Compaction = _section("When long conversations are summed up.")
+    maintenance: Maintenance = section("When old sessions are put away.")
+    compaction: Compaction = section("When long conversations are summed up.")
 
 
 class Queue(Section):
@@ -474,7 +242,7 @@ class Queue(Section):
 class Messages(Section):
     """How messages wait."""
 
-    queue: Queue = _section("Messages that arrive while their session is busy.")
+    queue: Queue = section("Messages that arrive while their session is busy.")
 
 
 class Budget(Section):
@@ -488,7 +256,7 @@ class Budget(Section):
 class Budgets(Section):
     """What people may spend."""
 
-    default: Budget = _section("For everybody without a budget of their own.")
+    default: Budget = section("For everybody without a budget of their own.")
 
 
 class Storage(Section):
@@ -553,38 +321,38 @@ class Channel(Section):
 class WebhookChannel(Channel):
     """Anything that can speak HTTP."""
 
-    accounts: Annotated[Mapping[AccountName, WebhookAccount], _NullIsEmpty] = _mapping("Our accounts by name.")
+    accounts: Annotated[Mapping[AccountName, WebhookAccount], NullIsEmpty] = mapping("Our accounts by name.")
 
 
 class TelegramChannel(Channel):
     """Telegram."""
 
-    accounts: Annotated[Mapping[AccountName, TelegramAccount], _NullIsEmpty] = _mapping("Our accounts by name.")
+    accounts: Annotated[Mapping[AccountName, TelegramAccount], NullIsEmpty] = mapping("Our accounts by name.")
 
 
 class NetworkChannel(Channel):
     """A network of which only what all networks share can be said."""
 
-    accounts: Annotated[Mapping[AccountName, CommonAccount], _NullIsEmpty] = _mapping("Our accounts by name.")
+    accounts: Annotated[Mapping[AccountName, CommonAccount], NullIsEmpty] = mapping("Our accounts by name.")
 
 
 class Channels(Section):
     """The networks people write from."""
 
-    webchat: Channel = _section("The web page.")
-    webhook: WebhookChannel = _section("Anything that can speak HTTP.")
-    terminal: Channel = _section("`rookery chat`.")
-    cron: Channel = _section("Scheduled work.")
-    telegram: TelegramChannel = _section("Telegram.")
-    discord: NetworkChannel = _section("Discord.")
-    slack: NetworkChannel = _section("Slack.")
-    matrix: NetworkChannel = _section("Matrix.")
-    xmpp: NetworkChannel = _section("XMPP.")
-    feishu: NetworkChannel = _section("Feishu.")
-    whatsapp: NetworkChannel = _section("WhatsApp.")
-    email: NetworkChannel = _section("Mail.")
-    sms: NetworkChannel = _section("Text messages.")
-    voice: NetworkChannel = _section("Telephone calls.")
+    webchat: Channel = section("The web page.")
+    webhook: WebhookChannel = section("Anything that can speak HTTP.")
+    terminal: Channel = section("`rookery chat`.")
+    cron: Channel = section("Scheduled work.")
+    telegram: TelegramChannel = section("Telegram.")
+    discord: NetworkChannel = section("Discord.")
+    slack: NetworkChannel = section("Slack.")
+    matrix: NetworkChannel = section("Matrix.")
+    xmpp: NetworkChannel = section("XMPP.")
+    feishu: NetworkChannel = section("Feishu.")
+    whatsapp: NetworkChannel = section("WhatsApp.")
+    email: NetworkChannel = section("Mail.")
+    sms: NetworkChannel = section("Text messages.")
+    voice: NetworkChannel = section("Telephone calls.")
 
     def channel(self, name: str) -> Channel | None:
         """The settings of one channel; None for a name that is none."""
@@ -613,17 +381,17 @@ class Channels(Section):
 class Config(Section):
     """A whole `rookery.yaml`."""
 
-    gateway: Gateway = _section("Where the gateway listens and what it is called from outside.")
-    database: Database = _section("Where the state lives.")
-    models: Models = _section("Which models answer, from which providers, with which keys and limits.")
-    agents: Agents = _section("Shared agents, and what all agents have in common.")
+    gateway: Gateway = section("Where the gateway listens and what it is called from outside.")
+    database: Database = section("Where the state lives.")
+    models: Models = section("Which models answer, from which providers, with which keys and limits.")
+    agents: Agents = section("Shared agents, and what all agents have in common.")
     bindings: ListOf[Binding] = Field(default=(), description="Which agent answers guests and groups.")
-    session: Session = _section("How messages are grouped into sessions, and how long these live.")
-    messages: Messages = _section("How messages wait.")
-    budgets: Budgets = _section("What people may spend.")
+    session: Session = section("How messages are grouped into sessions, and how long these live.")
+    messages: Messages = section("How messages wait.")
+    budgets: Budgets = section("What people may spend.")
     users_file: Text | None = Field(
         default=None, description="The people file, relative to this file; null: none."
     )
-    storage: Storage = _section("How state is kept open.")
-    audit: Audit = _section("How the audit trail is kept from being cut.")
-    channels: Channels = _section("The networks people write from.")
+    storage: Storage = section("How state is kept open.")
+    audit: Audit = section("How the audit trail is kept from being cut.")
+    channels: Channels = section("The networks people write from.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rookery.config import Config
-from rookery.config.schema import BUILT_IN_PROVIDERS, Price, Provider
+from rookery.config.models import BUILT_IN_PROVIDERS, Price, Provider
 from rookery.gateway.providers import OFFLINE
 from rookery.usage import Rates, Tariff
 from rookery.usage.prices import listed_at

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rookery.channels import terminal, webchat
 from rookery.config import CommonAccount, Config
-from rookery.config.schema import BUILT_IN_PROVIDERS
-from rookery.config.schema import Provider as ConfiguredProvider
+from rookery.config.models import BUILT_IN_PROVIDERS
+from rookery.config.models import Provider as ConfiguredProvider
 from rookery.config.words import Api
 from rookery.errors import ConfigError
 from rookery.gateway.bind import Binding, Bindings
