@@ -17,7 +17,7 @@ from rookery.storage.scope import SETTING
 from rookery.usage import ledger as usage_tables
 from rookery.users import tables as user_tables
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision that `metadata` describes; the last file in `migrations/versions`."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -156,6 +156,63 @@ approvals = Table(
     UniqueConstraint("agent_id", "principal", "n"),
 )
 
+# Strangers, and groups, that asked to be let in: where from, and the hash of their code. Nothing they said.
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("code_hash", Text, nullable=True),
+    Column("state", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("decided_by", Text, nullable=True),
+    Column("decided_at", Instant, nullable=True),
+    *_route_columns(),
+)
+Index("ix_pairings_account", pairings.c.channel, pairings.c.account, pairings.c.state)
+
+# A person joining another address of theirs: the code, who claimed it from where, and who has said yes.
+link_codes = Table(
+    "link_codes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False, index=True),
+    Column("code_hash", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    *_route_columns(),
+    # The route of the chat in which the code was typed; NULL until then.
+    *(Column(f"claimed_{column.name}", Text, nullable=True) for column in _route_columns()),
+)
+
+# How much a guest of a shared agent wrote on one day, the sponsor's.
+guest_days = Table(
+    "guest_days",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("day", Text, nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("told", Boolean, nullable=False),
+)
+
+# What failed of a key and until when it is left alone; no secret. `agent_id` is '' for a shared key.
+key_states = Table(
+    "key_states",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+)
+
 CONTENT_TABLES = (turn_bodies, outbox_bodies)
 """The tables that hold what people said; on PostgreSQL each is behind forced row-level security."""
 

@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeDecorator
 from rookery.sessions.summary import SessionSummary, read_cursor
 from rookery.storage import Instant
 
-CONTENT_TABLES = ("entries", "sessions", "attachments")
+CONTENT_TABLES = ("entries", "sessions", "attachments", "auth_profiles", "workspace_files")
 """The PostgreSQL tables that hold what people said; each needs forced row-level security on `agent_id`."""
 
 _NAMES = {"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
@@ -113,6 +113,28 @@ attachments = Table(
     Column("added_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+# An agent's own keys, in the order in which they are used, sealed; with the embedded default `auth-profiles.json`.
+auth_profiles = Table(
+    "auth_profiles",
+    content_metadata,
+    Column("agent_id", _Id, primary_key=True),
+    Column("provider", _Id, primary_key=True),
+    Column("name", _Id, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("last_four", Text, nullable=False),
+    Column("added_at", Instant, nullable=False),
+)
+
+workspace_files = Table(
+    "workspace_files",
+    content_metadata,
+    Column("agent_id", _Id, primary_key=True),
+    Column("path", _Id, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    Column("changed_at", Instant, nullable=False),
 )
 
 indexed = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Table, Text, text
 
 from rookery.storage import Instant, metadata
 
@@ -18,6 +18,10 @@ users = Table(
     Column("language", Text, nullable=False),
     # How the page looks to them, as one JSON object; the page's own business.
     Column("preferences", Text, nullable=False, server_default=text("'{}'")),
+    # Kinds of channel they may use, as a JSON list of words; NULL is all of them.
+    Column("permissions", Text, nullable=True),
+    # Whether the people file describes them.
+    Column("from_file", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -62,8 +66,14 @@ agents = Table(
     Column("owner", Text, ForeignKey("users.id"), nullable=True, index=True),
     Column("sponsor", Text, ForeignKey("users.id"), nullable=True),
     Column("persona", Text, nullable=False),
+    # What a friend is to their person, in a word or two; and who they are, a JSON object as in the people file.
+    Column("relation", Text, nullable=True),
+    Column("who", Text, nullable=True),
+    # A JSON list of names; NULL is whatever the configuration says for everybody.
+    Column("skills", Text, nullable=True),
     Column("model", Text, nullable=True),
     Column("configured", Boolean, nullable=False),
+    Column("from_file", Boolean, nullable=False, server_default=text("false")),
     Column("enabled", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
@@ -102,4 +112,40 @@ key_grants = Table(
     Column("agent_id", Text, ForeignKey("agents.id"), primary_key=True),
     Column("shared_key", Text, primary_key=True),
     Column("granted_at", Instant, nullable=False),
+)
+
+# Keys that the operator shares out by grant, sealed with the master key; the secret is nowhere else.
+shared_keys = Table(
+    "shared_keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("last_four", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("added_at", Instant, nullable=False),
+)
+
+# Which of their own agents a person chose for a chat, with /talk; without a row it is `main`.
+chat_agents = Table(
+    "chat_agents",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("chat_id", Text, primary_key=True),
+    # '' outside threads.
+    Column("thread_id", Text, primary_key=True),
+    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False, index=True),
+    Column("chosen_at", Instant, nullable=False),
+)
+
+# What a person may spend; NULL is no limit of that kind. Amounts are integer nano-dollars.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("per_day_nano_usd", BigInteger, nullable=True),
+    Column("per_month_nano_usd", BigInteger, nullable=True),
+    Column("per_day_tokens", BigInteger, nullable=True),
 )
