@@ -1,4 +1,4 @@
-"""The files of one agent: what it is told about itself, and later what it writes. Each has a path in the workspace."""
+"""The files of one agent: what it is told about itself, and what it writes. Each has a path in the workspace."""
 
 from __future__ import annotations
 
