@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import completions, fairness, logins, measures, process, prompts, sockets, syncs
+from benchmarks import completions, fairness, logins, measures, pace, process, prompts, sockets, syncs
 from benchmarks.figures import Chapter, Figure, Report, show, write_json, write_page
 from benchmarks.measures import DISK, QUICK, Bench, Sizes
 
@@ -52,6 +52,7 @@ def main() -> int:
     began = time.perf_counter()
     chapters: list[Chapter] = []
     syncs_took: list[float] = []
+    paces: list[float] = []
     load: list[float] = []
     with process.endpoint() as endpoint:
         bench = Bench(endpoint, shlex.split(asked.gateway), QUICK if asked.quick else Sizes(), asked.disk, DISK)
@@ -61,11 +62,12 @@ def main() -> int:
             print(f"{time.perf_counter() - began:5.0f} s  {measure.__name__}, {on.disk_name}", file=sys.stderr)
             load.append(os.getloadavg()[0])
             syncs_took.append(syncs.time_of_one(bench.disk))
+            paces.append(pace.time_of_fixed_work())
             chapters.append(Chapter(_about(measure, on), tuple(measure(on))))
     report = Report(
         at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=_machine(),
-        notes=_notes(syncs_took, load),
+        notes=_notes(syncs_took, paces, load),
         seconds=time.perf_counter() - began,
         chapters=tuple(chapters),
     )
@@ -111,7 +113,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _notes(syncs_took: Sequence[float], load: Sequence[float]) -> tuple[str, ...]:
+def _notes(syncs_took: Sequence[float], paces: Sequence[float], load: Sequence[float]) -> tuple[str, ...]:
     synced = (
         f"One synced append of 500 bytes took {_range(syncs_took, 1000)} ms on the disk; a turn's reply waits for "
         "four such, one after another. “Memory for a disk” is where a sync takes no time."
@@ -119,12 +121,16 @@ def _notes(syncs_took: Sequence[float], load: Sequence[float]) -> tuple[str, ...
     busy = (
         f"The load average was {_range(load)} meanwhile; load and endpoint run on the same machine as the gateway."
     )
+    now = (
+        f"The machine's pace: the same Python (`pace.py`) took {_range(paces, 1000)} ms of processor time. "
+        "Shared processors are not always equally fast; two runs are compared by it."
+    )
     bare = (
         "The bare endpoint's figures are for the same client, the same number of lines, and as many messages in "
         "the request. Instant answers come at once, all deltas in one write, unless a row says otherwise; load, "
         "endpoint and gateway share the processors, so a figure a second holds the endpoint's work too."
     )
-    return synced, busy, bare
+    return synced, now, busy, bare
 
 
 def _machine() -> str:
