@@ -8,6 +8,7 @@ RookeryError                 what every error of ours is
 │   └── IdempotencyKeyReused an Idempotency-Key came again with another request
 ├── NotFound                 no such thing, or not this actor's: both read alike
 ├── Conflict                 the thing exists already, or is somebody else's
+│   └── Outdated             it was changed since whoever changes it looked; they look again
 ├── Refused                  the policy gate said no; carries the reason a person can read
 ├── WrongLogin               name and password do not belong together; never says which of the two is wrong
 ├── TooManyRequests          whoever asks has to wait; carries the seconds
@@ -95,6 +96,12 @@ class Conflict(RookeryError):
     code = "conflict"
 
 
+class Outdated(Conflict):
+    """That was changed since; look at it again first."""
+
+    code = "outdated"
+
+
 class Refused(RookeryError):
     """That is not allowed."""
 
@@ -146,6 +153,9 @@ class ModelErrorKind(StrEnum):
 
     WRONG_KEY = "wrong_key"
     NO_KEY = "no_key"
+    LOCKED_KEY = "locked_key"
+    """There is a key, sealed, and it cannot be opened."""
+
     NO_CREDIT = "no_credit"
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"

@@ -96,7 +96,7 @@ class Desk:
     def report(self, endpoint: Endpoint, error: ModelError, asked: bool) -> None:
         self.reported.append((endpoint.provider, error.kind.value, asked))
 
-    def asking(self) -> Asking:
+    def asking(self, answered: Callable[[Endpoint], None] | None = None) -> Asking:
         return Asking(
             self,
             self,
@@ -107,6 +107,7 @@ class Desk:
             self.endpoints,
             self.renewed,
             self.cooldowns,
+            answered,
         )
 
     async def ask(self, asking: Asking | None = None) -> Answer:
@@ -274,6 +275,67 @@ async def test_one_person_s_exhausted_key_cools_nobody_else_s():
     answer = await bob.ask()
     assert answer.endpoint.provider == "shared"
     assert len(model.requests) == 2
+
+
+def two_keys(desk: Desk, *script: Script) -> ScriptedModel:
+    """One provider's model, which may be asked with either of two keys."""
+    model = desk.add(*script)
+    desk.endpoints.append(replace(desk.endpoints[-1], key=Key("second"), key_name="second", key_owner="alice"))
+    return model
+
+
+@pytest.mark.parametrize("kind", [Kind.WRONG_KEY, Kind.NO_CREDIT, Kind.RATE_LIMITED, Kind.UNKNOWN_MODEL])
+async def test_what_is_one_key_s_trouble_is_tried_with_the_next_key(kind: Kind):
+    """Another account may have credit, another limit, and a model that this one has not."""
+    desk = Desk()
+    model = two_keys(desk, failing(kind), "hello")
+    assert (await desk.ask()).endpoint is desk.endpoints[1]
+    assert [request.key for request in model.requests] == [Key("k0"), Key("second")]
+
+
+@pytest.mark.parametrize("kind", [Kind.OVERLOADED, Kind.UNREACHABLE, Kind.TIMED_OUT, Kind.GARBAGE])
+@pytest.mark.parametrize("fallback", [False, True])
+async def test_a_provider_s_trouble_is_not_tried_with_every_key(kind: Kind, fallback: bool):
+    """It is asked once a question, however many keys there are, and then the next model, where there is one."""
+    desk = Desk()
+    model = two_keys(desk, failing(kind), failing(kind), failing(kind), "back")
+    if fallback:
+        desk.add("hello", "hello")
+        assert (await desk.ask()).endpoint is desk.endpoints[2]
+        assert (await desk.ask()).endpoint is desk.endpoints[2]
+        assert len(model.requests) == 1
+        return
+    for number in range(1, 4):
+        assert (await desk.told()).kind is kind
+        assert len(model.requests) == number
+    assert (await desk.ask()).endpoint is desk.endpoints[0]
+
+
+async def test_a_second_key_that_cools_is_no_way_around_a_provider_s_trouble():
+    """It is not tried although it would be ready soonest: what this question found out holds for all its keys."""
+    desk = Desk()
+    model = two_keys(desk, failing(Kind.RATE_LIMITED), failing(Kind.RATE_LIMITED), failing(Kind.OVERLOADED), "no")
+    assert (await desk.told()).kind is Kind.RATE_LIMITED
+    await desk.clock.passes(6)
+    desk.cooldowns.failed(
+        desk.endpoints[1],
+        failing(Kind.WRONG_KEY),
+        begun=desk.clock.now(),
+        now=desk.clock.now(),
+        heard=False,
+    )
+    assert (await desk.told()).kind is Kind.OVERLOADED
+    assert len(model.requests) == 3
+
+
+async def test_whoever_answered_is_told_of():
+    """With the key it answered with; who failed is not."""
+    desk = Desk()
+    two_keys(desk, failing(Kind.NO_CREDIT), "hello")
+    told: list[Endpoint] = []
+    asking = desk.asking(told.append)
+    await desk.ask(asking)
+    assert [one.key_name for one in told] == ["second"]
 
 
 async def test_when_all_of_them_cool_the_one_that_is_ready_soonest_is_asked():

@@ -1,19 +1,10 @@
-"""`rookery agent` and `rookery key`."""
+"""`rookery agent`."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.cli.command import Rookery, running
-
-KEYS = """
-models:
-  providers:
-    local: { api: openai, baseUrl: "http://127.0.0.1:9/v1" }
-  sharedKeys:
-    house: { provider: local, keyFrom: "env:ROOKERY_TEST_SECRET" }
-"""
-SECRET = "sk-never-shown-anywhere"
+from tests.cli.command import Rookery
 
 
 def test_a_shared_agent_is_added(house: Rookery) -> None:
@@ -48,12 +39,67 @@ def test_the_model_is_set_and_set_back(house: Rookery) -> None:
     assert "default model" in house("agent", "set", "bob", "model=").out
 
 
+def test_a_friend_is_added_changed_and_shown(house: Rookery) -> None:
+    """Its id stays, whatever is changed; lists are written with commas, and nothing takes a word out."""
+    added = house("agent", "add", "alice--sabrina", "--name", "Sabrina", "--relation", "friend")
+    assert "rookery chat --user alice --agent alice--sabrina" in added.out
+    changed = house("agent", "set", "alice--sabrina", "name=Brina", "who.roles=friend, coach", "who.language=de")
+    assert "rookery agent show alice--sabrina" in changed.out
+    house("agent", "set", "alice--sabrina", "who.language=", "persona=Be kind.", "enabled=false", "skills=a,b")
+    shown = house("agent", "show", "alice--sabrina", "--json").json
+    assert (shown["name"], shown["who"], shown["skills"]) == ("Brina", {"roles": ["friend", "coach"]}, ["a", "b"])
+    told = house("agent", "show", "alice--sabrina").out
+    for words in (
+        "Brina, switched off",
+        "alice's own, friend",
+        "roles: friend, coach",
+        "Be kind.",
+        "Skills: a, b",
+    ):
+        assert words in told
+    assert "alice's friend" in house("agent", "list").out
+    assert "the personal assistant" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sabrina"], ["'alice--sabrina'", "sponsor"]),
+        (["carl--sabrina"], ["'carl'"]),
+        (["alice--main"], ["'main'"]),
+        (["alice--张三"], ["'friend'"]),
+        (["alice--sabrina", "--name", "2"], ["number"]),
+        (["alice--sabrina", "--sponsor", "bob"], ["'--'"]),
+    ],
+)
+def test_a_friend_that_cannot_be_added(house: Rookery, arguments: list[str], words: list[str]) -> None:
+    """Each reason is said with what would be right."""
+    house("agent", "add", *arguments).refused_with(*words)
+
+
+def test_what_a_friend_cannot_be_is_told(house: Rookery) -> None:
+    """By the word, and by what there is."""
+    house("agent", "add", "alice--sabrina", "--name", "Sabrina")
+    house("agent", "set", "alice--sabrina", "who.hat=red").refused_with("who.hat", "gender, roles")
+    house("agent", "set", "alice--sabrina", "name=Rookery").refused_with("cannot be told", "'Rookery'")
+    house("agent", "set", "alice--sabrina", "enabled=maybe").refused_with("enabled=maybe", "true or false")
+
+
+def test_removing_a_friend_asks_first(house: Rookery) -> None:
+    """Where nobody can be asked it says how; with `--yes` it is gone, and the main agent is never removed."""
+    house("agent", "add", "alice--sabrina", "--name", "Sabrina")
+    house("chat", "--user", "alice", "--agent", "alice--sabrina", "hello")
+    house("agent", "remove", "alice--sabrina").refused_with("--yes")
+    assert "everything that was said to it" in house("agent", "remove", "alice--sabrina", "--yes").out
+    house("agent", "show", "alice--sabrina").refused_with("'alice--sabrina'")
+    assert not (house.home.agents / "alice--sabrina").exists()
+    house("agent", "remove", "alice", "--yes").refused_with("main assistant")
+
+
 @pytest.mark.parametrize("setting", ["model", "modell=x", "=x"])
 def test_a_setting_there_is_not(house: Rookery, setting: str) -> None:
-    """A misspelled setting is wrong usage."""
-    ran = house("agent", "set", "bob", setting)
-    assert ran.status == 2
-    assert "model" in ran.err
+    """What is misspelled is said, with what there is."""
+    house("agent", "set", "bob", setting).refused_with(repr(setting), "KEY=VALUE", "model")
 
 
 def test_the_model_of_a_configured_agent_is_the_files(rookery: Rookery) -> None:
@@ -68,46 +114,3 @@ def test_a_model_that_is_not_allowed(rookery: Rookery) -> None:
     rookery("user", "add", "alice")
     rookery.configure("models: { allowed: [offline/demo] }")
     rookery("agent", "set", "alice", "model=openai/gpt-x").refused_with("models.allowed", "offline/demo")
-
-
-def test_keys_are_granted_and_never_shown(rookery: Rookery, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shared key has a name; who may use it is shown, the key itself never."""
-    monkeypatch.setenv("ROOKERY_TEST_SECRET", SECRET)
-    rookery("user", "add", "alice")
-    rookery.configure(KEYS)
-    ran = [
-        rookery("key", "list"),
-        rookery("key", "grant", "alice", "house"),
-        rookery("key", "list"),
-        rookery("key", "list", "--json"),
-        rookery("config", "show"),
-        rookery("doctor"),
-        rookery("agent", "list", "--json"),
-        rookery("key", "ungrant", "alice", "house"),
-    ]
-    assert [one.status for one in ran] == [0] * len(ran)
-    assert "(nobody)" in ran[0].out
-    assert ran[3].json == [{"name": "house", "provider": "local", "agents": ["alice"]}]
-    assert not any(SECRET in one.out + one.err for one in ran)
-    rookery("key", "ungrant", "alice", "house").refused_with("'house'", "'alice'")
-    rookery("key", "grant", "alice", "hause").refused_with("'hause'", "there is house")
-    rookery("key", "grant", "alicia", "house").refused_with("'alicia'", "there is alice")
-
-
-def test_a_key_that_left_the_file_is_still_listed(rookery: Rookery, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A grant of a key that is gone can be seen, and taken back."""
-    monkeypatch.setenv("ROOKERY_TEST_SECRET", SECRET)
-    rookery("user", "add", "alice")
-    rookery.configure(KEYS)
-    rookery("key", "grant", "alice", "house")
-    rookery.configure("")
-    assert "(gone from rookery.yaml)" in rookery("key", "list").out
-    assert "rookery key ungrant alice house" in rookery("doctor").out
-    assert rookery("key", "ungrant", "alice", "house").status == 0
-
-
-def test_without_shared_keys(rookery: Rookery) -> None:
-    """Where there is none, the line says where they would be."""
-    rookery("user", "add", "alice")
-    with running(rookery.home):
-        rookery("key", "grant", "alice", "house").refused_with("models.sharedKeys")

@@ -51,6 +51,21 @@ def test_the_message_can_be_piped_in(house: Rookery, arguments: list[str]) -> No
     house("chat", "--user", "alice", *arguments, stdin=" \n").refused_with("nothing to say")
 
 
+def test_talk_is_remembered_for_the_terminal(house: Rookery) -> None:
+    """The next message goes to the friend, in whatever terminal; and the one who was there is not disturbed."""
+    house("agent", "add", "alice--sabrina", "--name", "Sabrina")
+    house("chat", "--user", "alice", "my locker code is 4711")
+    assert "Sabrina answers here from now on." in house("chat", "--user", "alice", "/talk sabrina").out
+    assert "4711" not in house("chat", "--user", "alice", "what is my locker code?").out
+    assert "Sabrina (alice--sabrina) answers you." in house("chat", "--user", "alice", "/whoami").out
+    assert "4711" in house("chat", "--user", "alice", "--agent", "alice", "what is my locker code?").out
+    house("agent", "set", "alice--sabrina", "enabled=false")
+    ran = house("chat", "--user", "alice", "what is my locker code?")
+    assert ran.out == "Your locker code is 4711.\n"
+    assert "gone or switched off" in ran.err
+    assert "gone or switched off" not in house("chat", "--user", "alice", "hello").err
+
+
 def test_commands_are_answered(house: Rookery) -> None:
     """A slash command is the gateway's to answer, and ends the command well."""
     assert "You are Alice (alice)" in house("chat", "--user", "alice", "/whoami").out

@@ -198,7 +198,7 @@ def test_whatever_is_said_is_answered(gateway: Home, line: bytes) -> None:
         answer = raw.says(b'{"id": -5, "method": "key.list"}\n')
         while answer["id"] != -5:
             answer = json.loads(raw.file.readline())
-        assert answer["result"] == []
+        assert answer["result"] == {"agents": [], "shared": []}
 
 
 def test_a_socket_of_a_dead_gateway_is_replaced(home: Home) -> None:

@@ -115,3 +115,30 @@ def test_the_people_a_configuration_names_can_be_added(rookery: Rookery) -> None
     assert rookery("user", "add", "bob").status == 0
     assert rookery("user", "add", "alice").status == 0
     assert "helpdesk" in rookery("agent", "list").out
+
+
+def test_what_is_said_of_a_person_is_changed(house: Rookery) -> None:
+    """By which kinds of channel they may come in, too; all and none have words of their own."""
+    for written, kept, told in (
+        ("web,im", ["im", "web"], "im, web"),
+        ("none", [], "no kind of channel"),
+        ("all", None, "every kind of channel"),
+    ):
+        changed = house("user", "set", "bob", f"permissions={written}", "name=Robert")
+        assert changed.status == 0
+        assert f"They may use: {told}." in changed.out
+        assert f"May use: {told}" in house("user", "show", "bob").out
+        bob = next(one for one in house("user", "list", "--json").json if one["id"] == "bob")
+        assert (bob["permissions"], bob["name"]) == (kept, "Robert")
+
+
+@pytest.mark.parametrize(
+    "setting", ["permissions", "permissions=", "permissions=fax", "permissions=all,im", "shoes=8", "role=king"]
+)
+def test_a_setting_that_there_is_not_changes_nothing(house: Rookery, setting: str) -> None:
+    """It is said what could be written instead."""
+    before = house("user", "show", "bob", "--json").json
+    refused = house("user", "set", "bob", setting)
+    assert refused.status != 0
+    assert any(word in refused.err for word in ("permissions", "api", "admin"))
+    assert house("user", "show", "bob", "--json").json == before

@@ -102,7 +102,7 @@ def test_the_json_schema_is_complete() -> None:
             assert value.get("description") or named.get("description"), f"{key} is not described"
     assert set(generated["properties"]) == {
         "gateway", "database", "models", "agents", "bindings", "session", "messages", "budgets", "usersFile",
-        "storage", "audit", "channels",
+        "storage", "secrets", "audit", "channels",
     }  # fmt: skip
     assert set(generated["$defs"]["Channels"]["properties"]) == set(CHANNEL_NAMES)
 

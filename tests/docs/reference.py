@@ -17,6 +17,7 @@ import typer
 from rookery.agents import words
 from rookery.cli.app import app
 from rookery.config import available, schema
+from rookery.config.people_schema import people_schema
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.gateway.commands import SUMMARIES
 
@@ -34,7 +35,6 @@ LATER = (
     "session.resetByChannel",
     "session.resetByType",
     "session.resetPrompt",
-    "usersFile",
 )
 """Keys that are read and checked, and that nothing in this version goes by."""
 
@@ -42,8 +42,6 @@ NOTES = {
     "agents.defaults.tools": "This version has the toolset `time`; the other names are kept for what comes.",
     "channels.webhook.accounts.<name>.callbackUrl": "Nothing watches in this version: without it they become dead "
     "letters.",
-    "channels.webhook.accounts.<name>.dmPolicy": "In this version `pairing` lets in linked people and nobody "
-    "else: codes come later.",
     "database.ownerUrl": "Needed at a start that makes or changes the schema: the role of `url` may own "
     "nothing. See [operator.md](../operator.md#postgresql).",
 }
@@ -58,8 +56,10 @@ def pages() -> dict[Path, str]:
     """Every page that is written from the code, as it should be."""
     reference = DOCS / "reference"
     errors = (reference / "errors.md").read_text().split(_MARK)[0]
+    people = (reference / "people-file.md").read_text().split(_MARK)[0]
     return {
         reference / "configuration.md": configuration(),
+        reference / "people-file.md": people + _MARK + "\n" + people_file(),
         reference / "cli.md": command_line(),
         reference / "chat-commands.md": chat_commands(),
         reference / "errors.md": errors + _MARK + model_words(),
@@ -89,6 +89,16 @@ def configuration() -> str:
         title = f"## `{path}`" if path else "## The file"
         about = f"{section.get('description', '')} {_NO_EFFECT if later(path) else ''}".strip()
         parts.append(f"{title}\n\n{about}\n\n{_keys(path, section, whole)}")
+    return "\n".join(parts)
+
+
+def people_file() -> str:
+    """Every key of the people file."""
+    whole = people_schema()
+    parts: list[str] = []
+    for path, section in sections(whole):
+        title = f"### `{path}`" if path else "### The file"
+        parts.append(f"{title}\n\n{section.get('description', '')}\n\n{_keys(path, section, whole)}")
     return "\n".join(parts)
 
 
@@ -356,8 +366,9 @@ Typed to your agent, answered by the gateway, never seen by the model. They work
 command when it begins with `/` and a word: `/etc/hosts` is something said. Case makes no difference.
 
 Guests can use `/help`, `/whoami`, `/new` and `/stop`. In a group only the sponsor of its agent, or an admin, can
-begin a new conversation, and others stop only answers to their own messages. Whoever may not use a command is told
-why. In `rookery chat`, `/quit` and `/exit` leave, as Ctrl-D does; they are not sent.
+begin a new conversation, and others stop only answers to their own messages. `/friends`, `/talk`, `/link` and
+`/unlink` are for direct chats. Whoever may not use a command is told why. In `rookery chat`, `/quit` and `/exit`
+leave, as Ctrl-D does; they are not sent.
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from rookery.config import load
+from rookery.gateway.people_reading import read_people
 from tests.docs import reference
 from tests.docs.pages import Block, anchors, blocks, commands, links, pages
 from tests.docs.reference import ROOT
@@ -79,11 +80,15 @@ def test_every_command_that_is_shown_exists() -> None:
 
 @pytest.mark.parametrize("block", list(blocks("yaml")), ids=lambda block: block.where)
 def test_every_configuration_that_is_shown_loads(block: Block, tmp_path: Path) -> None:
-    """Each is a whole rookery.yaml that somebody may paste."""
-    path = tmp_path / "rookery.yaml"
+    """Each is a whole rookery.yaml, or a whole people file, that somebody may paste."""
+    people = block.text.startswith("users:")
+    path = tmp_path / ("users.yaml" if people else "rookery.yaml")
     path.write_text(block.text)
 
-    load(path, ENVIRONMENT)
+    if people:
+        read_people(path, ENVIRONMENT)
+    else:
+        load(path, ENVIRONMENT)
 
 
 @pytest.mark.parametrize("block", list(blocks("json")), ids=lambda block: block.where)
@@ -99,7 +104,7 @@ def test_every_json_that_is_shown_is_json(block: Block) -> None:
 def _exists(words: list[str], known: Mapping[str, Any]) -> bool:
     """Whether `rookery` takes these words; a group's name alone is talked about, and `COMMAND` stands for any."""
     words = words[2:] if words[0] == "--home" else words
-    for name in (" ".join(words[:2]), words[0]):
+    for name in (" ".join(words[:3]), " ".join(words[:2]), words[0]):
         if name in known:
             said = {word for word in words if word.startswith("--")}
             return said <= reference.options(known[name])

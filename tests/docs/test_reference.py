@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rookery.config import Config, schema, unavailable
 from rookery.config.addresses import CHANNEL_NAMES
 from rookery.config.available import CHANNELS
+from rookery.config.people_schema import people_schema
 from rookery.errors import RookeryError
 from rookery.gateway.commands import Name
 from tests.docs import reference
@@ -31,6 +32,15 @@ def test_every_configuration_key_is_documented() -> None:
     assert all(f"`{name}`" in page for name in CHANNEL_NAMES)
 
 
+def test_every_key_of_the_people_file_is_documented() -> None:
+    """Each key of its schema has its row, and every row a meaning."""
+    page = (DOCS / "reference" / "people-file.md").read_text().partition("## Every key")[2]
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+
+    assert len(rows) == len(reference.keys(people_schema()))
+    assert all(row.split(" | ")[-1].strip(" |") for row in rows)
+
+
 def test_what_is_said_of_keys_is_said_of_keys_there_are() -> None:
     """A key that is renamed takes its note along."""
     known = reference.keys(schema())
@@ -43,7 +53,6 @@ def test_keys_without_effect_are_marked() -> None:
     everything = Config.model_validate(
         {
             "budgets": {"default": {"perDayUsd": 1}},
-            "usersFile": "users.yaml",
             "models": {"embeddings": {"provider": "openai"}},
             "session": {
                 "resetPrompt": "Hello",
@@ -57,7 +66,7 @@ def test_keys_without_effect_are_marked() -> None:
     )
     named = [line.partition(":")[0] for line in unavailable(everything)]
 
-    assert len(named) == 9
+    assert len(named) == 8
     assert [key for key in named if not reference.later(key)] == []
 
 

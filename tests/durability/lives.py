@@ -20,7 +20,7 @@ from rookery.ids import AgentId, SessionId
 from rookery.messages import AnyEntry, Header, encode_line
 from rookery.sessions import Brain, Brains
 from rookery.sessions.disk import opened
-from rookery.sessions.transcripts import Problem, Transcript, Transcripts
+from rookery.sessions.transcripts import Problem, Rewrite, Transcript, Transcripts
 from rookery.storage import Database, Work
 
 T = TypeVar("T")
@@ -164,6 +164,10 @@ class MortalDatabase:
         await self._life.go_on()
         return result
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        await self._life.go_on()
+        await _met(self._life, lambda: self._inner.scrub(whole=whole))
+
     async def close(self) -> None:
         await self._inner.close()
 
@@ -189,8 +193,28 @@ class MortalBrains:
                 brain._transcripts = mortal  # pyright: ignore[reportPrivateUsage]
             yield brain
 
+    async def erase(self, agent_id: AgentId) -> None:
+        await self._life.go_on()
+        await _met(self._life, lambda: self._inner.erase(agent_id))
+
     async def close(self) -> None:
         await self._inner.close()
+
+
+async def _met(life: Life, work: Callable[[], Awaitable[None]]) -> None:
+    """Do something whose halves do not show."""
+    blow = life.next_blow()
+    if blow in (Blow.KILLED_BEFORE, Blow.KILLED_MIDWAY):
+        life.end()
+        await life.go_on()
+    if blow is Blow.REFUSED:
+        raise StorageUnavailable("The disk said no, as planned.")
+    await work()
+    if blow is Blow.KILLED_AFTER:
+        life.end()
+    await life.go_on()
+    if blow is Blow.UNKNOWN:
+        raise StorageUnavailable("The disk said no, as planned, and did it all the same.")
 
 
 class MortalTranscripts:
@@ -210,6 +234,10 @@ class MortalTranscripts:
         if blow is Blow.KILLED_MIDWAY and entries:
             self._leave_half(session_id, encode_line(entries[-1]))
         return await self._met_by(blow, lambda: self._inner.append(session_id, header, entries))
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> Transcript | None:
+        await self._life.go_on()
+        return await self._met_by(self._life.next_blow(), lambda: self._inner.rewrite(session_id, change))
 
     async def remove(self, session_id: SessionId) -> None:
         await self._life.go_on()

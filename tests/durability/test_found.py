@@ -31,6 +31,9 @@ class Overheard:
         self._reads.append(work)
         return await self._inner.read(work)
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        await self._inner.scrub(whole=whole)
+
     async def close(self) -> None:
         await self._inner.close()
 

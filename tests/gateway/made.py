@@ -95,5 +95,8 @@ class ShakyDatabase:
             raise StorageUnavailable("The disk does not answer.")
         return await self.database.read(work)
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        await self.database.scrub(whole=whole)
+
     async def close(self) -> None:
         await self.database.close()

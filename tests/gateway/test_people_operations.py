@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rookery import users
 from rookery.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError, WrongLogin
 from rookery.gateway.operations import Desk, credentials, logins, me, people, setting_up
 from rookery.gateway.shapes import (
@@ -23,6 +24,7 @@ from rookery.gateway.shapes import (
     UserChange,
     UserNamed,
 )
+from rookery.messages import Address
 from rookery.models.scripted import ScriptedModel, Step
 from rookery.policy import Schedule
 from rookery.users import CredentialKind
@@ -222,6 +224,56 @@ async def test_what_is_done_to_people_is_on_record(desk: AtTheDesk) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("channel", "sender", "kept"),
+    [("email", "Bob@New.Example.ORG", "bob@new.example.org"), ("sms", "+49 (123) 456-78", "+4912345678")],
+)
+async def test_an_address_is_linked_as_its_channel_writes_it(
+    desk: AtTheDesk, channel: str, sender: str, kept: str
+) -> None:
+    """However it was typed: or who writes from there would not be known; it is unlinked however it is typed."""
+    alice = desk.by("alice", admin=True)
+    typed = IdentityChange(user_id="bob", channel=channel, sender=sender)
+    assert (await people.link(alice, typed)).sender == kept
+    found = await desk.house.database.read(lambda c: users.identify(c, Address(channel, "default", kept)))
+    assert found is not None
+    assert found.id == "bob"
+    with pytest.raises(Conflict):
+        await people.link(alice, IdentityChange(user_id="carol", channel=channel, sender=kept))
+    assert kept in (await people.unlink(alice, typed)).detail
+    with pytest.raises(InvalidInput):
+        await people.link(alice, IdentityChange(user_id="bob", channel=channel, sender="bob"))
+
+
+async def test_an_address_from_before_can_be_unlinked_as_it_is_written(desk: AtTheDesk) -> None:
+    """Also where no such address would be linked today."""
+    await desk.house.link("bob", "email", "Bob")
+    await people.unlink(desk.operator, IdentityChange(user_id="bob", channel="email", sender="Bob"))
+    left = await people.identities(desk.operator, IdentityList(user_id="bob"))
+    assert [one.sender for one in left] == ["bob@example.org", "b"]
+
+
+async def test_an_address_linked_twice_at_once_is_one_persons(desk: AtTheDesk) -> None:
+    """On one account and on all of them, at the same moment: one of the two is told whose it is."""
+    for number in range(8):
+        asked = [
+            IdentityChange(user_id=whose, channel="telegram", account=account, sender=f"n{number}")
+            for whose, account in (("bob", None), ("carol", "default"), ("alice", None))
+        ]
+        ended = await asyncio.gather(*(people.link(desk.operator, one) for one in asked), return_exceptions=True)
+        wrong = [one for one in ended if isinstance(one, BaseException)]
+        assert [type(one) for one in wrong] == [Conflict, Conflict]
+
+
+async def test_people_of_one_id_added_at_once_are_one_person(desk: AtTheDesk) -> None:
+    """The others are told that the id is taken, whatever the database says of it."""
+    ids = ["dave", "Dave", "DAVE"]
+    ended = await asyncio.gather(
+        *(people.add(desk.operator, UserAdd(id=id)) for id in ids), return_exceptions=True
+    )
+    assert [type(one) for one in ended if isinstance(one, BaseException)] == [Conflict, Conflict]
+
+
 # --- tokens and devices -----------------------------------------------------------------------------------------
 
 
@@ -365,7 +417,7 @@ async def test_the_last_admin(desk: AtTheDesk) -> None:
     """Is neither switched off nor made a member, not even by the operator; it is said what to do first."""
     for change in (UserChange(user_id="alice", enabled=False), UserChange(user_id="alice", role="member")):
         for whose in (desk.operator, desk.by("alice", admin=True)):
-            with pytest.raises(Conflict, match="last admin; make somebody else"):
+            with pytest.raises(Conflict, match="last admin who may use the page; make somebody else"):
                 await people.change(whose, change)
     await people.change(desk.operator, UserChange(user_id="bob", role="admin"))
     await people.change(desk.by("alice", admin=True), UserChange(user_id="alice", role="member"))

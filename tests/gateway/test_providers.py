@@ -13,7 +13,7 @@ import pytest
 
 from rookery.errors import ConfigError, ModelError, ModelErrorKind
 from rookery.gateway.clients import Client
-from rookery.gateway.providers import Provider, Providers, SharedKey, sharing_of
+from rookery.gateway.providers import HeldKey, Provider, Providers, SharedKey, sharing_of
 from rookery.ids import AgentId, UserId
 from rookery.models import Key, Model, ModelReply, ModelRequest, ModelStream
 from rookery.models.scripted import ScriptedModel, Step
@@ -71,7 +71,8 @@ def test_the_agent_s_model_comes_first_and_then_the_fallbacks():
     found = providers.endpoints(None, (), "alice")
     assert [one.name for one in found] == ["local/small", "paid/large", "local/tiny"]
     assert [one.problem and one.problem.kind for one in found] == [None, ModelErrorKind.NO_KEY, None]
-    found = providers.endpoints("paid/large", ("other", "house"), "alice")
+    held = [HeldKey("elsewhere", "other", Key("no")), HeldKey("paid", "house", Key("secret"))]
+    found = providers.endpoints("paid/large", held, "alice")
     assert [(one.name, one.key_name) for one in found][:2] == [("paid/large", "house"), ("local/small", None)]
     assert found[0].key == Key("secret")
     gone, *rest = providers.endpoints("gone/model", (), "alice")
@@ -214,8 +215,9 @@ async def test_a_change_forgets_the_cooldown_of_what_changed():
     providers = Providers({"paid": paid, "local": local}, keys, "paid/large", ("local/small",))
 
     def fail() -> None:
-        for grants in (["house"], ["spare"]):
-            first, second = providers.endpoints(None, grants, "alice")
+        for name in ("house", "spare"):
+            held = [HeldKey("paid", name, providers.shared_keys[name].key)]
+            first, second = providers.endpoints(None, held, "alice")
             for endpoint, kind in ((first, ModelErrorKind.NO_CREDIT), (second, ModelErrorKind.OVERLOADED)):
                 error = ModelError(kind, "no")
                 providers.cooldowns.failed(endpoint, error, begun=NOW, now=NOW, heard=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,11 +18,12 @@ from rookery.errors import ConfigError, StorageUnavailable
 from rookery.gateway.home import Home
 from rookery.gateway.house import House, open_house
 from rookery.gateway.log import open_log
-from rookery.gateway.reload import LOOK_EVERY, Reloader
+from rookery.gateway.reload import Reloader
 from rookery.ids import AgentId, SessionId
 from rookery.messages import MessageEntry, text_of
 from tests.gateway.made import ShakyDatabase, message
 from tests.support.clock import Clock
+from tests.support.edited import looked, save
 from tests.support.fake_openai import FakeOpenAI
 
 WEBHOOK = """
@@ -44,19 +44,11 @@ class Place:
     def write(self, text: str) -> None:
         """Save the file, as an editor does, with a time of its own."""
         self.edits += 1
-        path = self.house.home.config
-        draft = path.with_suffix(".new")
-        draft.write_text(text)
-        os.utime(draft, (self.edits, self.edits))
-        draft.rename(path)
+        save(self.house.home.config, text, self.edits)
 
     async def looks(self) -> None:
         """Let the watcher look at the file, and wait until it has done what it does about it."""
-        while not self.clock.waited_for:
-            await asyncio.sleep(0.001)
-        await self.clock.passes(LOOK_EVERY)
-        while not self.clock.waited_for:
-            await asyncio.sleep(0.001)
+        await looked(self.clock)
 
     @property
     def log(self) -> str:

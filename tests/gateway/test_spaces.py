@@ -198,7 +198,9 @@ async def test_a_group_that_another_agent_answers_now(house: TestHouse) -> None:
 FACTS = AgentFacts(enabled=True, owner=None, sponsor=UserId("alice"), of_a_group=True)
 _SORTS = {"agent", "session", "turn", "status", "attachment"}
 ASKED = [action for action in Action if action.partition(".")[0] in _SORTS]
-SETTINGS = {Action.CHANGE_AGENT, Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT}
+OWN_SETTINGS = {Action.CHANGE_AGENT, Action.SET_KEY, Action.READ_AGENT_KEYS}
+SETTINGS = OWN_SETTINGS | {Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT}
+FILES = {Action.READ_FILES, Action.CHANGE_FILES}
 KNOWN = {Action.READ_AGENT, Action.LIST_SESSIONS}
 
 
@@ -207,7 +209,7 @@ KNOWN = {Action.READ_AGENT, Action.LIST_SESSIONS}
     [
         (Member(UserId("bob")), set[Action]()),
         (Guest(Address("telegram", "default", "1")), set[Action]()),
-        (Member(UserId("alice")), KNOWN | {Action.CHANGE_AGENT}),
+        (Member(UserId("alice")), KNOWN | OWN_SETTINGS | FILES),
         (Member(UserId("ann"), admin=True), KNOWN | SETTINGS),
     ],
 )

@@ -20,6 +20,7 @@ from rookery.config.words import QueueMode
 from rookery.messages import Chat
 from tests.isolation.asking import asks_first
 from tests.isolation.cast import TERMINAL, THREADS, Cast, Mouth, Room, Stage, compose
+from tests.isolation.friendships import befriends
 from tests.isolation.oracle import Oracle
 from tests.isolation.world import Said, World
 from tests.support.postgres import Postgres
@@ -29,6 +30,9 @@ SECONDS = 30
 
 ASKED_EVERY = 5
 """At the end of so many interleavings, of one, somebody is asked whether a tool may do something."""
+
+BEFRIENDED_EVERY = 10
+"""At the end of so many, of one, two people talk to friends of theirs."""
 
 _WORDS = (
     "and what do you know of me?",
@@ -67,6 +71,8 @@ async def interleave(home: Path, *, seed: int, steps: int, postgres: Postgres | 
                 await _Director(plan, world, oracle).plays(steps)
                 if seed % ASKED_EVERY == 0:
                     oracle.wrong += await asks_first(world)
+                if seed % BEFRIENDED_EVERY == 1:
+                    oracle.wrong += await befriends(world)
         oracle.reads_what_is_left()
     except TimeoutError:
         oracle.wrong.append("hung: it did not come to an end in time")
@@ -195,7 +201,8 @@ class _Director:
             return lambda: world.asks_for(mouth, agent, words)
         if chat is not None and command == "/whoami":
             command = None  # a user's name, which they themselves told the group, would look like a leak
-        return lambda: world.says(
+        says = world.says if chat is None else world.says_among_others
+        return lambda: says(
             mouth, words, chat=chat, thread=thread, command=command, mentioned=mentioned, wish=wish, title=title
         )
 

@@ -22,6 +22,7 @@ from rookery.agents import prompt
 from rookery.channels.contract import Outcome
 from rookery.gateway import inbound, lanes, opening, places, rights, seen, tables, turn
 from rookery.gateway.answering import Answering
+from rookery.gateway.arrival import Bound
 from rookery.gateway.consent import AsksThePerson
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.finishing import Finishing
@@ -41,6 +42,8 @@ from rookery.usage import Bill
 from rookery.users import User, people
 from rookery.users import tables as user_tables
 from tests.isolation import door_mistakes as at_doors
+from tests.isolation import friend_mistakes as of_friends
+from tests.isolation import mistakes_workspace as of_workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _group_is_answered_by_the_members_own() -> Generator[None]:
 
     def own(connection: Connection, sender: Any, message: InboundMessage, *rest: Any) -> object:
         if message.chat.kind is not ChatKind.DM and sender.user is not None:
-            return users.get_agent(connection, sender.user.main_agent), None
+            return Bound(users.get_agent(connection, sender.user.main_agent))
         return bind(connection, sender, message, *rest)
 
     def allowing(actor: Actor, action: Action, resource: AgentResource) -> Decision:
@@ -330,6 +333,14 @@ MISTAKES = (
     Mistake("whoever knows its id ends a token", at_doors.credentials_end_by_id),
     Mistake("usage is written down for whoever came last", _usage_of_whoever_came_last),
     Mistake("everybody is shown everybody's usage", at_doors.usage_without_user),
+    Mistake("a friend's persona in the main agent", of_friends.persona_of_a_friend_in_the_main_agent, 1),
+    Mistake("talk remembered for the wrong chat", of_friends.talk_without_the_chat, 1),
+    Mistake("talk remembered for all threads", of_friends.talk_without_the_thread, 1),
+    Mistake("a friend's name of another person's resolves", of_friends.names_of_anybodys_friends, 1),
+    Mistake("friends share their person's brain", of_friends.friends_share_a_brain, 1),
+    Mistake("a group loads a member's file", of_workspaces.files_of_whoever_came_last, 1),
+    Mistake("a group is told the history of another", of_workspaces.lines_of_all_groups),
+    Mistake("a group's history is written to the transcript", of_workspaces.lines_in_the_transcript),
     Mistake("everybody joins a batch", _everybody_joins_a_batch),
     Mistake("nothing is remembered", _nothing_is_remembered),
 )

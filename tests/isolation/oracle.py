@@ -177,6 +177,8 @@ class Oracle:
         self._reads_rows(rows, turn_owners, owners)
         self._reads_bills(rows)
         self._reads_sessions(rows, owners)
+        self._reads_friends(rows)
+        self._reads_what_was_overheard(rows)
         self._reads_log(owners)
 
     def _reads_what_was_shown(self, owners: Owners) -> None:
@@ -206,8 +208,30 @@ class Oracle:
                 owner = given if given in possible else next(iter(sorted(possible)), NOBODY)
                 if given not in possible:
                     self.wrong.append(f"LEAK: what {sorted(possible)} said was taken for {given}'s")
+            elif self._overheard(said):
+                route = said.message.route
+                owner = self._cast.space(route.channel, route.account, route.chat, route.thread_id)
             owners |= dict.fromkeys(said.canaries, owner)
         return owners
+
+    def _overheard(self, said: Said) -> bool:
+        """Whether it was said in a group that was let in, to nobody: the group's next prompt may tell it."""
+        message, receipt = said.message, said.receipt
+        if receipt is None or receipt.outcome not in (Outcome.IGNORED, Outcome.REFUSED) or said.command:
+            return False
+        dm = message.chat.kind is ChatKind.DM
+        return not dm and self._cast.rule_in(message.channel, message.account, message.chat) is not None
+
+    def _reads_what_was_overheard(self, rows: Mapping[str, list[Row]]) -> None:
+        """It is nowhere but at the end of prompts, and in what a model made of it: not in what people said."""
+        heard = {canary for said in self._world.said if self._overheard(said) for canary in said.canaries}
+        lines = [row["line"] for row in rows.get("entries", ())]
+        for path in (self._world.home / "agents").glob("*/sessions/*.jsonl"):
+            lines += path.read_text().splitlines()
+        lines = [line for line in lines if json.loads(line).get("role") == "user"]
+        lines += [row["body"] for row in rows["turn_bodies"]]
+        if any(heard & canaries.found_in(line) for line in lines):
+            self.wrong.append("LEAK: what a group said before is written down as said to us")
 
     def _owner(self, said: Said, user: str | None) -> Owner:
         route = said.message.route
@@ -237,6 +261,8 @@ class Oracle:
                 match name:
                     case "users":
                         self._holds_only({f"user:{row['id']}"}, text, what, owners)
+                    case "agents":
+                        self._holds_only({f"user:{row['owner']}"}, text, what, owners)
                     case "credentials":
                         self._holds_only({f"user:{row['user_id']}"}, text, what, owners)
                     case "turn_bodies":
@@ -245,6 +271,8 @@ class Oracle:
                         self._holds_only({turn_owners[turn_of[row["delivery_id"]]]}, text, what, owners)
                     case "entries" | "sessions":
                         pass  # the sessions' own, below
+                    case "workspace_files":
+                        self._holds_only({f"user:{row['agent_id'].partition('--')[0]}"}, text, what, owners)
                     case "attachments":
                         self._holds_only(self._sender_of(row["id"]), text, what, owners)
                     case _:
@@ -289,7 +317,7 @@ class Oracle:
                 self.wrong.append(f"LEAK: session {session} is shared by {sorted(found)}")
         for agent, found in brain_owners.items():
             own = agent not in self._cast.shared and not agent.startswith("space--")
-            if own and found != {f"user:{agent}"}:
+            if own and found != {f"user:{agent.partition('--')[0]}"}:
                 self.wrong.append(f"LEAK: {agent}'s own brain answers {sorted(found)}")
 
         for row in (*rows.get("entries", ()), *rows.get("sessions", ())):
@@ -297,7 +325,7 @@ class Oracle:
             self._holds_only(session_owners[row["session_id"]], text, f"session {row['session_id']}", owners)
         for brain in (self._world.home / "agents").glob("*"):
             for path in (path for path in brain.rglob("*") if path.is_file()):
-                whose = brain_owners[brain.name] | {f"user:{brain.name}"}
+                whose = brain_owners[brain.name] | {f"user:{brain.name.partition('--')[0]}"}
                 if path.parent.name == "sessions":
                     whose = session_owners[path.stem]
                 elif path.parent.name == "attachments":
@@ -306,6 +334,23 @@ class Oracle:
             for row in _rows_of(brain / "agent.db").get("sessions", ()):
                 text = json.dumps(row, ensure_ascii=False, default=repr)
                 self._holds_only(session_owners[row["session_id"]], text, f"{brain.name}/agent.db", owners)
+
+    def _reads_friends(self, rows: Mapping[str, list[Row]]) -> None:
+        """What one agent of a person's alone may know is in no row, and no file, of another of theirs."""
+        belongs = self._world.belongs
+
+        def judge(agent: str, data: bytes | str, what: str) -> None:
+            foreign = {belongs[one] for one in canaries.found_in(data) & belongs.keys()} - {agent}
+            if foreign:
+                self.wrong.append(f"LEAK: {what} of {agent} holds words of {sorted(foreign)}")
+
+        for name, table in rows.items():
+            for row in table if belongs else ():
+                agent = row.get("agent_id") or (row["id"] if name == "agents" else "")
+                judge(agent, json.dumps(row, ensure_ascii=False, default=repr), f"a row of {name}")
+        for brain in (self._world.home / "agents").glob("*") if belongs else ():
+            for path in (path for path in brain.rglob("*") if path.is_file()):
+                judge(brain.name, path.read_bytes(), path.name)
 
     def _sender_of(self, attachment: str) -> set[Owner]:
         """Whose a kept file is: of who sent it up, or of whoever's turn fetched it."""

@@ -70,9 +70,11 @@ IN_SESSIONS = frozenset(
         Action.READ_ATTACHMENT,
     }
 )
-KEEPING = frozenset({Action.CHANGE_AGENT, Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT})
+OWN_KEEPING = frozenset({Action.CHANGE_AGENT, Action.SET_KEY, Action.READ_AGENT_KEYS})
+KEEPING = OWN_KEEPING | {Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT}
 APPROVING = frozenset({Action.APPROVE})
-ON_AGENTS = TALKING | LOOKING | IN_SESSIONS | KEEPING | APPROVING
+FILES = frozenset({Action.READ_FILES, Action.CHANGE_FILES})
+ON_AGENTS = TALKING | LOOKING | IN_SESSIONS | KEEPING | APPROVING | FILES
 AS_SOMEBODY = APPROVING | {Action.TALK, Action.HEAR, Action.CALL_TOOL, Action.ADD_ATTACHMENT}
 WHILE_OFF = ON_AGENTS - AS_SOMEBODY - {Action.NEW_SESSION, Action.READ_STATUS}
 """What can be asked for of an agent that is switched off: looking after it, and reading what was said."""
@@ -87,6 +89,11 @@ OWN_PERSON = frozenset(
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
         Action.READ_USAGE,
+        Action.EXPORT_PERSON,
+        Action.ERASE_PERSON,
+        Action.ADD_FRIEND,
+        Action.JOIN_IDENTITY,
+        Action.LEAVE_IDENTITY,
     }
 )
 OTHERS_TO_AN_ADMIN = frozenset(
@@ -99,28 +106,30 @@ OTHERS_TO_AN_ADMIN = frozenset(
         Action.READ_IDENTITIES,
         Action.LINK_IDENTITY,
         Action.READ_USAGE,
+        Action.ERASE_PERSON,
+        Action.ADD_FRIEND,
     }
 )
 ON_PEOPLE = OWN_PERSON | OTHERS_TO_AN_ADMIN
 ON_THE_HOUSE = frozenset(Action) - ON_AGENTS - ON_PEOPLE
 NOTHING: frozenset[Action] = frozenset()
 
-ON_OWN = TALKING | LOOKING | APPROVING | IN_SESSIONS | {Action.CHANGE_AGENT}
+ON_OWN = TALKING | LOOKING | APPROVING | IN_SESSIONS | FILES | OWN_KEEPING | {Action.REMOVE_AGENT}
 ON_SHARED = TALKING | LOOKING | APPROVING
 
 KNOWING = frozenset({Action.READ_AGENT, Action.LIST_SESSIONS})
 
 GRANTS: dict[tuple[str, str, str], frozenset[Action]] = {
     ("owner", "own", "dm"): ON_OWN,
-    ("owner", "own", "group"): frozenset({Action.CHANGE_AGENT}),
+    ("owner", "own", "group"): OWN_KEEPING | {Action.REMOVE_AGENT},
     ("owner who is admin", "own", "dm"): ON_OWN | KEEPING,
     ("owner who is admin", "own", "group"): KEEPING,
     ("other who is admin", "own", "dm"): KEEPING | {Action.READ_AGENT},
     ("other who is admin", "own", "group"): KEEPING | {Action.READ_AGENT},
-    ("owner", "shared", "dm"): ON_SHARED | {Action.CHANGE_AGENT},
-    ("owner", "shared", "group"): ON_SHARED | IN_SESSIONS | {Action.CHANGE_AGENT},
-    ("owner who is admin", "shared", "dm"): ON_SHARED | KEEPING,
-    ("owner who is admin", "shared", "group"): ON_SHARED | IN_SESSIONS | KEEPING,
+    ("owner", "shared", "dm"): ON_SHARED | OWN_KEEPING | FILES,
+    ("owner", "shared", "group"): ON_SHARED | IN_SESSIONS | OWN_KEEPING | FILES,
+    ("owner who is admin", "shared", "dm"): ON_SHARED | KEEPING | FILES,
+    ("owner who is admin", "shared", "group"): ON_SHARED | IN_SESSIONS | KEEPING | FILES,
     ("other", "shared", "dm"): ON_SHARED,
     ("other", "shared", "group"): ON_SHARED - {Action.NEW_SESSION},
     ("other who is admin", "shared", "dm"): ON_SHARED | KEEPING,
@@ -136,8 +145,8 @@ GRANTS: dict[tuple[str, str, str], frozenset[Action]] = {
     ("operator", "shared", "dm"): ON_AGENTS - AS_SOMEBODY,
     ("operator", "shared", "group"): ON_AGENTS - AS_SOMEBODY,
     # What was made for one group answers there and nowhere else; outside, its keepers know that it is there.
-    ("owner", "a group's", "dm"): KNOWING | {Action.CHANGE_AGENT},
-    ("owner who is admin", "a group's", "dm"): KNOWING | KEEPING,
+    ("owner", "a group's", "dm"): KNOWING | OWN_KEEPING | FILES,
+    ("owner who is admin", "a group's", "dm"): KNOWING | KEEPING | FILES,
     ("other who is admin", "a group's", "dm"): KNOWING | KEEPING,
     ("operator", "a group's", "dm"): ON_AGENTS - AS_SOMEBODY,
 }

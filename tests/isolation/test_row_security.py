@@ -15,6 +15,7 @@ from rookery.errors import ConfigError
 from rookery.gateway import schema
 from rookery.ids import AgentId, UserId
 from rookery.policy import Member, principal
+from rookery.sessions.profiles import Profile
 from rookery.storage import as_agent
 from rookery.storage.postgres import PostgresDatabase
 from tests.isolation.trials import in_memory
@@ -36,8 +37,12 @@ WITHOUT_CONTENT = frozenset(
         "key_states",
         "chat_agents",
         "budgets",
+        "described",
+        "people_files",
         "pairings",
         "link_codes",
+        "link_guesses",
+        "erasures",
         "guest_days",
         "seen",
         "places",
@@ -223,6 +228,9 @@ async def _keeps_a_file(house: TestHouse, person: str) -> None:
     async with house.gateway.brains.use(AgentId(person)) as brain:
         by = principal(Member(UserId(person)))
         await brain.attachments.add("a.txt", None, b"secret", added_by=by, created_at=house.clock.now())
+        key = Profile("openai", "default", "v1.sealed", "", house.clock.now())
+        await brain.profiles.change(lambda _: [key])
+        await brain.workspace.write("notes.md", b"secret")
 
 
 def _as(agent: str | None, statement: str, *, fetch: bool = False) -> Callable[[Connection], Any]:

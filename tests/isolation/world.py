@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -78,6 +79,8 @@ class World(WebHouse):
         self.requests: list[ModelRequest] = []
         self.canaries: dict[str, Owner] = {}
         """Canaries whose owner does not depend on what becomes of a message: people's names."""
+        self.belongs: dict[str, str] = {}
+        """Canaries that one agent alone of its owner's may know."""
         self.postgres = postgres
         self.interrupting = False
         """Whether messages have interrupted answers at some time since everything was last answered."""
@@ -139,6 +142,14 @@ class World(WebHouse):
         if command == "/stop":
             self.doors.stopped |= {user for user in said.users if user is not None}
         return said
+
+    async def says_among_others(self, mouth: Mouth, words: str, **more: Any) -> None:
+        """Somebody writes in a group, often after a line of somebody who is nobody here, and speaks to nobody."""
+        if self._rng.random() < 0.5:
+            passing = Mouth(mouth.channel, mouth.account, "somebody passing")
+            where = {name: more[name] for name in ("chat", "thread")}
+            await self.says(passing, "is this seat free?", **where, mentioned=False)
+        await self.says(mouth, words, **more)
 
     async def asks_for(self, mouth: Mouth, agent: str, words: str) -> None:
         """A user asks for some session of a shared agent by its name; it is turned away unless it is their own."""
@@ -303,6 +314,11 @@ class World(WebHouse):
                 cast.rooms[room] = Rule(space.agent_id)
 
         await self.database.write(work)
+        for person in cast.people:
+            canary = canaries.fresh(self._rng)
+            self.canaries[canary] = f"user:{person}"
+            async with self.gateway.brains.use(AgentId(person)) as brain:
+                await brain.workspace.write("USER.md", canary.encode())
         await self.doors.move_in()
 
     async def _leave(self) -> None:

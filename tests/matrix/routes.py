@@ -49,6 +49,8 @@ class Row:
     """Whether it lets in who is nobody."""
     file: bool = False
     """Whether it is sent a file instead of JSON."""
+    plain: bool = False
+    """Whether it is sent some words as they are."""
 
     def __str__(self) -> str:
         return f"{self.entry} of {self.of}"
@@ -89,8 +91,45 @@ def _sessions(
     )
 
 
+_ON_FILES = ("GET", "PUT", "DELETE")
+
+
 def _on_house(entry: str, path: str, action: Action, json: Json | None = None) -> Row:
     return Row(entry, "house", ADMIN, lambda _: path, json, action, no=403)
+
+
+_FILES = ("GET /api/agents/{id}/files", *(f"{method} /api/agents/{{id}}/files/{{path}}" for method in _ON_FILES))
+
+
+def _files(entry: str) -> tuple[Row, ...]:
+    """A route on the files of an agent: its owner's, of a shared one its sponsor's."""
+    method, _, path = entry.partition(" ")
+    action = Action.READ_FILES if method == "GET" else Action.CHANGE_FILES
+
+    def asked(agent: str) -> str:
+        return path.format(id=agent, path="AGENTS.md")
+
+    return (
+        Row(
+            entry,
+            "own agent",
+            OWNER,
+            lambda t: asked(t.agent),
+            action=action,
+            told={"admin": 403},
+            by=("agent",),
+            plain=method == "PUT",
+        ),
+        Row(
+            entry,
+            "shared agent",
+            frozenset({"sponsor"}),
+            lambda _: asked(HELPDESK),
+            action=action,
+            told={"admin": 403},
+            plain=method == "PUT",
+        ),
+    )
 
 
 ROWS: tuple[Row, ...] = (
@@ -129,6 +168,25 @@ ROWS: tuple[Row, ...] = (
         lambda _: "/api/me",
         lambda _: {"theme": "dark"},
         Action.CHANGE_PREFERENCES,
+    ),
+    Row("GET /api/me/privacy", "oneself", PEOPLE, lambda _: "/api/me/privacy", action=Action.EXPORT_PERSON),
+    Row("GET /api/me/export", "oneself", PEOPLE, lambda _: "/api/me/export", action=Action.EXPORT_PERSON),
+    # Nobody is erased by a session alone.
+    Row(
+        "DELETE /api/me",
+        "oneself",
+        NOBODY,
+        lambda _: "/api/me",
+        lambda _: {"password": "a password of nobody"},
+        no=401,
+    ),
+    Row(
+        "DELETE /api/users/{id}",
+        "person",
+        OWNER | ADMIN,
+        lambda t: f"/api/users/{t.whose}?dryRun=true",
+        action=Action.ERASE_PERSON,
+        by=("whose",),
     ),
     Row(
         "POST /api/me/password",
@@ -229,7 +287,7 @@ ROWS: tuple[Row, ...] = (
         "person",
         ADMIN,
         lambda t: f"/api/users/{t.whose}/identities",
-        lambda t: {"channel": "email", "sender": f"new-{t.turn}"},
+        lambda t: {"channel": "email", "sender": f"new-{t.turn}@example.org"},
         Action.LINK_IDENTITY,
         told=dict.fromkeys(OWNER, 403),
         by=("whose",),
@@ -237,11 +295,45 @@ ROWS: tuple[Row, ...] = (
     Row(
         "DELETE /api/users/{id}/identities",
         "person",
-        ADMIN,
+        OWNER | ADMIN,
         lambda t: f"/api/users/{t.whose}/identities?channel=email&sender={t.address}",
         action=Action.LINK_IDENTITY,
-        told=dict.fromkeys(OWNER, 403),
+        or_by=Action.LEAVE_IDENTITY,
         by=("whose",),
+    ),
+    Row(
+        "POST /api/identities/link-code",
+        "oneself",
+        PEOPLE,
+        lambda _: "/api/identities/link-code",
+        lambda _: {},
+        Action.JOIN_IDENTITY,
+    ),
+    Row(
+        "GET /api/identities/links",
+        "oneself",
+        PEOPLE,
+        lambda _: "/api/identities/links",
+        action=Action.JOIN_IDENTITY,
+        sees=OWNER,
+        mark=lambda t: t.link,
+    ),
+    Row(
+        "POST /api/identities/links/{id}/confirm",
+        "person",
+        OWNER,
+        lambda t: f"/api/identities/links/{t.link}/confirm",
+        lambda _: {},
+        Action.JOIN_IDENTITY,
+        by=("link",),
+    ),
+    Row(
+        "DELETE /api/identities/links/{id}",
+        "person",
+        OWNER,
+        lambda t: f"/api/identities/links/{t.link}",
+        action=Action.JOIN_IDENTITY,
+        by=("link",),
     ),
     # Agents.
     Row(
@@ -258,6 +350,40 @@ ROWS: tuple[Row, ...] = (
         "/api/agents",
         Action.ADD_AGENT,
         lambda t: {"id": f"desk{t.turn[-12:].lower()}", "sponsor": "sam"},
+    ),
+    Row(
+        "POST /api/agents",
+        "person",
+        OWNER | ADMIN,
+        lambda _: "/api/agents",
+        lambda t: {"owner": t.whose, "id": t.turn, "name": t.turn},
+        Action.ADD_FRIEND,
+        by=("whose",),
+    ),
+    Row(
+        "GET /api/agents/{id}",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.friend}",
+        action=Action.READ_AGENT,
+        by=("friend",),
+    ),
+    Row(
+        "PATCH /api/agents/{id}",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.friend}",
+        lambda _: {"who": {"language": "de"}},
+        Action.CHANGE_AGENT,
+        by=("friend",),
+    ),
+    Row(
+        "DELETE /api/agents/{id}",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.friend}",
+        action=Action.REMOVE_AGENT,
+        by=("friend",),
     ),
     Row(
         "GET /api/agents/{id}",
@@ -302,11 +428,54 @@ ROWS: tuple[Row, ...] = (
     Row(
         "DELETE /api/agents/{id}",
         "own agent",
-        NOBODY,  # an admin is told that a person's own agent stays
+        NOBODY,  # who may remove friends is told that the main agent stays
         lambda t: f"/api/agents/{t.agent}",
-        told={"admin": 409},
+        told={"admin": 409, "owner": 409, "owner by token": 409},
         by=("agent",),
     ),
+    Row(
+        "GET /api/agents/{id}/keys",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.agent}/keys",
+        action=Action.READ_AGENT_KEYS,
+        by=("agent",),
+        sees=OWNER | ADMIN,
+        mark=lambda t: t.profile,
+    ),
+    Row(
+        "GET /api/agents/{id}/keys",
+        "shared agent",
+        KEEPERS,
+        lambda _: f"/api/agents/{HELPDESK}/keys",
+        action=Action.READ_AGENT_KEYS,
+    ),
+    Row(
+        "POST /api/agents/{id}/keys",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.agent}/keys",
+        lambda t: {"provider": "test", "profile": t.profile, "key": "sk-that-opens-nothing"},
+        Action.SET_KEY,
+        by=("agent",),
+    ),
+    Row(
+        "POST /api/agents/{id}/keys",
+        "shared agent",
+        KEEPERS,
+        lambda _: f"/api/agents/{HELPDESK}/keys",
+        lambda _: {"provider": "test", "key": "sk-that-opens-nothing"},
+        Action.SET_KEY,
+    ),
+    Row(
+        "DELETE /api/agents/{id}/keys/{provider}/{profile}",
+        "own agent",
+        OWNER | ADMIN,
+        lambda t: f"/api/agents/{t.agent}/keys/test/{t.profile}",
+        action=Action.SET_KEY,
+        by=("agent",),
+    ),
+    *(row for entry in _FILES for row in _files(entry)),
     # Sessions.
     Row(
         "POST /api/sessions/create",
@@ -485,6 +654,25 @@ ROWS: tuple[Row, ...] = (
         by=("shared_attachment",),
     ),
     # Groups, and the house.
+    _on_house("GET /api/pairings", "/api/pairings", Action.MANAGE_PAIRINGS),
+    Row(
+        "POST /api/pairings/{id}/approve",
+        "house",
+        ADMIN,
+        lambda t: f"/api/pairings/{t.pairing}/approve",
+        lambda t: {"userId": t.whose},
+        Action.MANAGE_PAIRINGS,
+        no=403,
+    ),
+    Row(
+        "POST /api/pairings/{id}/reject",
+        "house",
+        ADMIN,
+        lambda t: f"/api/pairings/{t.pairing}/reject",
+        lambda _: {},
+        Action.MANAGE_PAIRINGS,
+        no=403,
+    ),
     _on_house("GET /api/spaces", "/api/spaces", Action.MANAGE_SPACES),
     _on_house(
         "POST /api/spaces",

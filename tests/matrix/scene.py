@@ -18,26 +18,28 @@ from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, insert, update
 
-from rookery import users
+from rookery import ids, users
 from rookery.agents import Verdict
 from rookery.channels.contract import Outcome
 from rookery.channels.terminal import typed
 from rookery.config import Config
-from rookery.gateway import deliveries
+from rookery.gateway import deliveries, linking, pairing, routes
 from rookery.gateway import tables as gateway_tables
 from rookery.gateway.bind import Binding
 from rookery.gateway.callers import DEVICE_LIFE
 from rookery.gateway.inbound import NO_WISH, Wish
 from rookery.gateway.providers import Provider, SharedKey
 from rookery.ids import AgentId, UserId
-from rookery.messages import Chat, ChatKind
+from rookery.messages import Chat, ChatKind, Route
 from rookery.models import Key
 from rookery.policy import Member, principal
 from rookery.sessions import Brains
 from rookery.sessions.brain import Brain
+from rookery.sessions.profiles import Profile
 from rookery.storage import Database
 from rookery.users import CredentialKind, credentials, passwords, spaces, tables
 from rookery.users.hashing import Cost, Hasher
+from rookery.users.shared_keys import put_shared_key
 from tests.support.asgi import Client
 from tests.support.house import MODEL
 from tests.support.web_house import WebHouse
@@ -73,6 +75,7 @@ class Things:
 
     whose: str
     agent: str
+    friend: str
     session: str
     session_key: str
     turn: str
@@ -89,6 +92,10 @@ class Things:
     dead_letter: str
     spare_agent: str
     approval: str
+    profile: str
+    stored_key: str
+    link: str
+    pairing: str
 
 
 class Scene(WebHouse):
@@ -110,7 +117,8 @@ class Scene(WebHouse):
         self.gateway.hasher = Hasher(Cost(memory=64, passes=1))
         shared = {name: SharedKey("test", Key("sk-not-used")) for name in (SHARED_KEY, GRANTED_KEY)}
         scripted = Provider("test", lambda: self.model, keyless=True)
-        await self.gateway.providers.replace({"test": scripted}, shared, MODEL)
+        other = Provider("other", lambda: self.model, keyless=False)
+        await self.gateway.providers.replace({"test": scripted, "other": other}, shared, MODEL)
 
     async def moves_in(self) -> None:
         """Let everybody be there, with what they show."""
@@ -156,9 +164,13 @@ class Scene(WebHouse):
         await self.link(whose, "email", address)
         sessions = {row["turn_id"]: row for row in self.rows("turns")}
         in_group = [row for row in sessions.values() if row["chat_kind"] == ChatKind.GROUP][-1]
+        for agent in (whose, HELPDESK):
+            async with self.gateway.brains.use(AgentId(agent)) as brain:
+                await brain.workspace.write("AGENTS.md", b"as it is")
         return Things(
             whose=whose,
             agent=whose,
+            friend=await self._friend(whose),
             session=sessions[turn]["session_id"],
             session_key=sessions[turn]["session_key"],
             turn=turn,
@@ -174,7 +186,11 @@ class Scene(WebHouse):
             space=await self._space(),
             dead_letter=await self._dead_letter(in_group["turn_id"]),
             spare_agent=await self._spare_agent(),
+            link=await self._link(whose),
+            pairing=await self._pairing(),
             approval=await self._approval(whose, turn, shared, in_group["turn_id"]),
+            profile=await self._profile(whose),
+            stored_key=await self._stored_key(),
         )
 
     async def says(self, person: str, text: str, wish: Wish = NO_WISH) -> str:
@@ -242,11 +258,75 @@ class Scene(WebHouse):
         await self.database.write(lambda connection: connection.execute(insert(table), values))
         return str(number)
 
+    async def _link(self, whose: str) -> str:
+        """Let a person ask for a code on the page, and an address say yes to it; the id of that."""
+        self._said += 1
+        sender = f"joins-{self._said}"
+        page = Route("webchat", "default", Chat(ChatKind.DM, whose), None, whose, "m")
+        there = Route("email", "default", Chat(ChatKind.DM, sender), None, sender, "m")
+
+        def work(connection: Connection) -> str:
+            now = self.clock.now()
+            begun = linking.begin(connection, UserId(whose), page, now)
+            claimed = linking.claim(connection, begun.code, there, now)
+            assert claimed is not None
+            return linking.agree(connection, claimed, now).id
+
+        return await self.database.write(work)
+
+    async def _profile(self, agent: str) -> str:
+        """Let an agent have a key of its own; what it is called."""
+        self._said += 1
+        profile = Profile("test", f"profile-{self._said}", "sealed", "", self.clock.now())
+        async with self.gateway.brains.use(AgentId(agent)) as brain:
+            await brain.profiles.change(lambda known: [profile, *known[:9]])
+        return profile.name
+
+    async def _stored_key(self) -> str:
+        """Let the store have a shared key; its name."""
+        self._said += 1
+        name, now = f"stored-{self._said}", self.clock.now()
+        await self.database.write(
+            lambda connection: put_shared_key(
+                connection, name, provider="other", sealed="sealed", last_four="", added_by="operator", now=now
+            )
+        )
+        return name
+
+    async def _pairing(self) -> str:
+        """Let a stranger have asked to be let in; the id of that."""
+        self._said += 1
+        sender, now = f"stranger-{self._said}", self.clock.now()
+        id = ids.fresh(now)
+        values = {
+            "id": id,
+            "kind": pairing.Kind.PERSON.value,
+            "state": pairing.State.WAITING.value,
+            "asked_at": now,
+            "expires_at": now + pairing.CODE_LIFE,
+            **routes.to_columns(Route("email", "default", Chat(ChatKind.DM, sender), None, sender, "m")),
+        }
+        await self.database.write(lambda c: c.execute(insert(gateway_tables.pairings), values))
+        return id
+
     async def _spare_agent(self) -> str:
         """A shared agent nobody has talked to."""
         self._said += 1
         await self.shared_agent(f"spare-{self._said}", sponsor="sam")
         return f"spare-{self._said}"
+
+    async def _friend(self, whose: str) -> str:
+        """A friend of a person's; its id."""
+
+        def work(connection: Connection) -> str:
+            there = users.friends_of(connection, UserId(whose))
+            if there:
+                return there[-1].id
+            self._said += 1
+            now, id = self.clock.now(), f"friend{self._said}"
+            return users.add_friend(connection, UserId(whose), id, name=id, persona="a secret", now=now).id
+
+        return await self.database.write(work)
 
     async def _file(self, whose: str, agent: str) -> str:
         """Let a person send up a file; its id."""
@@ -344,6 +424,9 @@ class _Counted:
         self._work["reads"] += 1
         return await self._database.read(work)
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        await self._database.scrub(whole=whole)
+
     async def close(self) -> None:
         await self._database.close()
 
@@ -358,6 +441,9 @@ class _CountedBrains:
     def use(self, agent_id: AgentId) -> AbstractAsyncContextManager[Brain]:
         self._work["brains"] += 1
         return self._brains.use(agent_id)
+
+    async def erase(self, agent_id: AgentId) -> None:
+        await self._brains.erase(agent_id)
 
     async def close(self) -> None:
         await self._brains.close()

@@ -20,6 +20,13 @@ from tests.matrix.actors import allowed
 from tests.matrix.scene import GROUP, GUEST, GUESTS, HELPDESK, Scene
 
 NOT_FOR_GUESTS = "Guests can use /help, /whoami, /new and /stop."
+NONE_TO_CHOOSE = "In a group its own assistant answers; write to me directly to choose among yours."
+NOT_HERE = "Your addresses are told to you alone: write to me directly."
+IN_THE_GROUP = "/admit lets a group in; type it in that group."
+NO_ADMIN = "Only an admin can do that."
+ELSEWHERE_REFUSED = frozenset({IN_THE_GROUP, NO_ADMIN, NOT_HERE, NOT_FOR_GUESTS, NONE_TO_CHOOSE})
+"""Why a command is refused that the gate itself would allow."""
+
 NOT_IN_A_GROUP = "In a group, only its sponsor or an admin can begin a new conversation."
 
 
@@ -49,6 +56,16 @@ PLACES = (OWN, SHARED, GUEST_ALONE, MEMBER, SPONSOR, ADMIN, GUEST_IN_GROUP)
 
 EVERYWHERE: dict[Place, str | None] = dict.fromkeys(PLACES)
 
+CHOOSING = EVERYWHERE | {
+    MEMBER: NONE_TO_CHOOSE,
+    SPONSOR: NONE_TO_CHOOSE,
+    ADMIN: NONE_TO_CHOOSE,
+    GUEST_ALONE: NOT_FOR_GUESTS,
+    GUEST_IN_GROUP: NOT_FOR_GUESTS,
+}
+
+OF_ADDRESSES = CHOOSING | {MEMBER: NOT_HERE, SPONSOR: NOT_HERE, ADMIN: NOT_HERE}
+
 # What each is refused with; None where it is allowed. Written by hand.
 COMMANDS: dict[Name, dict[Place, str | None]] = {
     Name.HELP: EVERYWHERE,
@@ -59,6 +76,21 @@ COMMANDS: dict[Name, dict[Place, str | None]] = {
     Name.APPROVE: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
     Name.DENY: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
     Name.USAGE: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
+    Name.PRIVACY: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
+    Name.EXPORT: EVERYWHERE | {GUEST_ALONE: NOT_FOR_GUESTS, GUEST_IN_GROUP: NOT_FOR_GUESTS},
+    Name.FRIENDS: CHOOSING,
+    Name.TALK: CHOOSING,
+    Name.LINK: OF_ADDRESSES,
+    Name.UNLINK: OF_ADDRESSES,
+    Name.ADMIT: {
+        OWN: IN_THE_GROUP,
+        SHARED: IN_THE_GROUP,
+        GUEST_ALONE: NOT_FOR_GUESTS,
+        MEMBER: NO_ADMIN,
+        SPONSOR: NO_ADMIN,
+        ADMIN: None,
+        GUEST_IN_GROUP: NOT_FOR_GUESTS,
+    },
 }
 ACTIONS = {
     Name.HELP: Action.READ_STATUS,
@@ -69,6 +101,13 @@ ACTIONS = {
     Name.APPROVE: Action.APPROVE,
     Name.DENY: Action.APPROVE,
     Name.USAGE: Action.READ_STATUS,
+    Name.PRIVACY: Action.READ_STATUS,
+    Name.EXPORT: Action.READ_STATUS,
+    Name.FRIENDS: Action.READ_STATUS,
+    Name.TALK: Action.READ_STATUS,
+    Name.LINK: Action.READ_STATUS,
+    Name.UNLINK: Action.READ_STATUS,
+    Name.ADMIT: Action.READ_STATUS,
 }
 TOOLS: dict[str, dict[Place, bool]] = {"time": dict.fromkeys(PLACES, True)}
 """Who has which tool called for them. Who may not talk to an agent has none."""
@@ -102,7 +141,7 @@ def test_the_table_says_what_the_gate_says() -> None:
     """What is not refused the gate allows; what is, the gate refuses, or guests may not."""
     for name, places in COMMANDS.items():
         for place, refusal in places.items():
-            may = allowed(place.actor, ACTIONS[name], place.of) and refusal != NOT_FOR_GUESTS
+            may = allowed(place.actor, ACTIONS[name], place.of) and refusal not in ELSEWHERE_REFUSED
             assert may is (refusal is None), f"{name} by {place}"
 
 

@@ -147,9 +147,10 @@ def _absent(scene: Scene, things: Things, field: str) -> str:
 async def _ask(scene: Scene, actor: str, row: Row, things: Things) -> Answer:
     json = None if row.json is None else row.json(things)
     headers = {"content-type": "multipart/form-data; boundary=b"} if row.file else {}
-    return await scene.client(actor).ask(
-        row.method, row.path(things), json, body=FILE if row.file else None, headers=headers
-    )
+    body = FILE if row.file else None
+    if row.plain:
+        headers, body = {"content-type": "text/markdown"}, b"as it is"
+    return await scene.client(actor).ask(row.method, row.path(things), json, body=body, headers=headers)
 
 
 async def _weighed(scene: Scene, actor: str, row: Row, things: Things) -> tuple[Answer, Counter[str]]:

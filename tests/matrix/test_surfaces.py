@@ -43,7 +43,7 @@ def _surfaces() -> dict[Pair, dict[str, dict[str, bool]]]:
             found[frame.action, _same(frame.of)][f"live socket: {frame}"] = told
     for name, places in test_commands.COMMANDS.items():
         for place, refusal in places.items():
-            if refusal != test_commands.NOT_FOR_GUESTS:
+            if refusal not in test_commands.ELSEWHERE_REFUSED:
                 pair = test_commands.ACTIONS[name], place.of
                 found[pair].setdefault(f"command: /{name}", {})[place.actor] = refusal is None
     return found

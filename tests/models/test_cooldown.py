@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.models import Key, Model
-from rookery.models.cooldown import Cooldowns, Scope
+from rookery.models.cooldown import Cooldowns, KeyCooling, KeyName, Scope
 from rookery.models.scripted import ScriptedModel
 
 Kind = ModelErrorKind
@@ -30,6 +31,7 @@ class Asked:
     key_name: str | None = "house"
     key: Key | None = SECRET
     model: Model | None = None
+    key_owner: str = ""
 
 
 HERE = Asked()
@@ -82,6 +84,7 @@ OTHER_PROVIDER = replace(HERE, provider="remote")
         (Kind.CONTENT_REFUSED, None, []),
         (Kind.BAD_REQUEST, None, []),
         (Kind.NO_KEY, None, []),
+        (Kind.LOCKED_KEY, None, []),
     ],
 )
 def test_each_failure_cools_what_it_says_something_of(kind: Kind, scope: Scope | None, seconds: list[int]):
@@ -94,7 +97,7 @@ def test_each_failure_cools_what_it_says_something_of(kind: Kind, scope: Scope |
         assert not cooldowns.active(NOON)
         return
     assert [one.scope for one in cooldowns.active(NOON)] == [scope]
-    assert (left(cooldowns, OTHER_KEY) is None) == (scope is Scope.KEY)
+    assert (left(cooldowns, OTHER_KEY) is None) == (scope is not Scope.PROVIDER)
     assert (left(cooldowns, OTHER_MODEL) is None) == (scope is Scope.MODEL)
     assert left(cooldowns, OTHER_PROVIDER) is None
     for wanted in seconds:
@@ -265,3 +268,123 @@ def test_nothing_cools_for_more_than_an_hour(events: list[tuple[Kind, float, flo
         assert (left(cooldowns, seconds=now) or 0) <= 3600
     cooldowns.succeeded(HERE, begun=at(now))
     assert left(cooldowns, seconds=now) is None
+
+
+# --- keys over a restart -----------------------------------------------------------------------------------------
+
+
+class Kept:
+    """Where it is kept what cools of keys."""
+
+    def __init__(self) -> None:
+        self.rows: dict[KeyName, KeyCooling] = {}
+
+    def keep(self, key: KeyName, kept: KeyCooling | None) -> None:
+        if kept is None:
+            self.rows.pop(key, None)
+        else:
+            self.rows[key] = kept
+
+    def after_a_restart(self) -> Cooldowns:
+        cooldowns = Cooldowns(self.keep)
+        cooldowns.restore(list(self.rows.values()))
+        return cooldowns
+
+
+OWN = replace(HERE, key_name="profile:default", key=Key("own"), key_owner="alice")
+
+
+@pytest.mark.parametrize("place", [HERE, OWN])
+def test_what_a_key_cools_for_outlives_a_restart(place: Asked):
+    """As long as it was to, and the next failure counts on from there; what a success ended is gone."""
+    kept = Kept()
+    before = Cooldowns(kept.keep)
+    fail(before, Kind.WRONG_KEY, place=place)
+    fail(before, Kind.WRONG_KEY, 61, place=place)
+    after = kept.after_a_restart()
+    assert left(after, place, 70) == before.active(at(70))[0].left(at(70)) == 291
+    assert [one.name for one in after.active(at(70))] == [place.key_name]
+    fail(after, Kind.WRONG_KEY, 400, place=place)
+    assert left(after, place, 400) == 1500
+    assert left(kept.after_a_restart(), place, 400) == 1500
+    after.succeeded(place, begun=at(500))
+    assert kept.rows == {}
+    assert left(kept.after_a_restart(), place, 500) is None
+
+
+def test_what_is_kept_is_shown_before_anybody_asks():
+    """A listing right after the start has it, and once."""
+    kept = Kept()
+    fail(Cooldowns(kept.keep), Kind.NO_CREDIT, place=OWN)
+    after = kept.after_a_restart()
+    for _ in range(2):
+        [shown] = after.active(at(1))
+        assert (shown.owner, shown.provider, shown.name) == ("alice", "local", "profile:default")
+        assert left(after, OWN, 1) == 59
+
+
+def test_another_key_of_that_name_after_a_restart_is_another_key():
+    """Changed while nothing ran, it starts afresh, and what was kept of the old one goes."""
+    kept = Kept()
+    fail(Cooldowns(kept.keep), Kind.WRONG_KEY, place=OWN)
+    after = kept.after_a_restart()
+    assert left(after, replace(OWN, key=Key("new"))) is None
+    assert kept.rows == {}
+    assert left(after, OWN) is None
+
+
+def test_a_profile_of_one_agent_is_nothing_to_another_s():
+    """Of the same name, the same provider, and even the same key: neither now nor after a restart."""
+    kept = Kept()
+    theirs = replace(OWN, key_owner="bob")
+    before = Cooldowns(kept.keep)
+    fail(before, Kind.WRONG_KEY, place=OWN)
+    for cooldowns in (before, kept.after_a_restart()):
+        assert left(cooldowns, theirs) is None
+        assert left(cooldowns, replace(OWN, key_owner="")) is None
+        assert left(cooldowns, OWN) == 60
+        cooldowns.forget_key("local", "profile:default", "bob")
+        assert left(cooldowns, OWN) == 60
+
+
+def test_only_keys_are_kept():
+    """A provider that was down may be up again, and a call without a key says nothing of any."""
+    kept = Kept()
+    cooldowns = Cooldowns(kept.keep)
+    for kind in Kind:
+        if kind not in {Kind.RATE_LIMITED, Kind.WRONG_KEY, Kind.NO_CREDIT}:
+            fail(cooldowns, kind)
+    fail(cooldowns, Kind.RATE_LIMITED, place=replace(HERE, key=None, key_name=None))
+    assert kept.rows == {}
+
+
+def _its_key(cooldowns: Cooldowns) -> None:
+    cooldowns.forget_key("local", "profile:default", "alice")
+
+
+def _its_agent(cooldowns: Cooldowns) -> None:
+    cooldowns.forget_owner("alice")
+
+
+def _its_provider(cooldowns: Cooldowns) -> None:
+    cooldowns.forget_provider("local")
+
+
+@pytest.mark.parametrize("forget", [_its_key, _its_agent, _its_provider])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_key_that_is_changed_or_taken_away_is_not_kept(forget: Callable[[Cooldowns], None], restarted: bool):
+    """Nor those of an agent that is gone, nor those of a provider that was set up anew."""
+    kept = Kept()
+    cooldowns = Cooldowns(kept.keep)
+    fail(cooldowns, Kind.WRONG_KEY, place=OWN)
+    forget(kept.after_a_restart() if restarted else cooldowns)
+    assert kept.rows == {}
+
+
+def test_what_is_kept_of_a_key_holds_nothing_to_guess_it_by():
+    """Four hexadecimal digits tell it from another; the key is nowhere."""
+    kept = Kept()
+    fail(Cooldowns(kept.keep), Kind.WRONG_KEY, place=replace(HERE, key=Key("sk-a-long-secret")))
+    [row] = kept.rows.values()
+    assert len(row.mark) == 4
+    assert "secret" not in repr(kept.rows)

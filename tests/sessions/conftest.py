@@ -90,6 +90,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
                 brains = MemoryBrains(**more)
                 brains.transcripts = first.transcripts
                 brains.attachments = first.attachments
+                brains.profiles = first.profiles
+                brains.workspaces = first.workspaces
                 return brains
 
             return Storage("memory", again)

@@ -270,6 +270,64 @@ async def test_a_brain_closed_while_in_use_closes_when_it_is_released(storage: S
     assert brains.open_count == 0
 
 
+async def nothing_kept(agent_id: AgentId) -> None:
+    """How a brain is erased that keeps nothing when it is closed."""
+
+
+async def test_an_erased_brain_is_gone_with_everything_in_it(storage: Storage):
+    """Nothing of it is there for who opens it next, and other brains are left alone."""
+    brains = storage.brains()
+    for agent in (ALICE, BOB):
+        async with brains.use(agent) as brain:
+            await (await brain.open_session(S1, f"agent:{agent}:main", at(0))).append(said("t.0"))
+            await brain.attachments.add("a.txt", "text/plain", b"hello", added_by="user:x", created_at=at(0))
+    await brains.erase(ALICE)
+    await brains.erase(ALICE)
+    async with brains.use(ALICE) as brain:
+        assert (await brain.sessions(10), await brain.attachments.listed()) == ([], [])
+    async with brains.use(BOB) as brain:
+        assert len(await brain.sessions(10)) == len(await brain.attachments.listed()) == 1
+    await brains.close()
+
+
+async def test_a_brain_in_use_is_erased_when_it_is_free(storage: Storage):
+    """Whoever works in it finishes first."""
+    brains = storage.brains()
+    async with brains.use(ALICE) as brain:
+        erasing = asyncio.create_task(brains.erase(ALICE))
+        await asyncio.sleep(0)
+        await (await brain.open_session(S1, KEY, at(0))).append(said("t.0"))
+        assert not erasing.done()
+    await erasing
+    async with brains.use(ALICE) as brain:
+        assert await brain.sessions(10) == []
+    await brains.close()
+
+
+async def test_a_session_is_rewritten_in_its_place(storage: Storage):
+    """Ids and order stay, what somebody holds open changes with it, and it can be appended to."""
+    brains = storage.brains()
+    async with brains.use(ALICE) as brain:
+        session = await brain.open_session(S1, KEY, at(0))
+        await session.append(said("t.0", "a secret"), answered("t.1"))
+        before = [entry.id for entry in session.entries]
+
+        def blank(entry: AnyEntry) -> AnyEntry:
+            return said("t.0", "[erased]") if entry.id == "t.0" else entry
+
+        await brain.rewrite(S1, blank)
+        await session.append(said("u.0", "later"))
+        assert [entry.id for entry in session.entries] == [*before, "u.0"]
+        data = await brain.export(S1)
+    await brains.close()
+    assert b"a secret" not in data
+    assert b"[erased]" in data
+    assert b"later" in data
+    async with (fresh := storage.brains()).use(ALICE) as brain:
+        assert [entry.id for entry in (await brain.session(S1)).entries] == [*before, "u.0"]
+    await fresh.close()
+
+
 async def test_everybody_at_once_opens_one_brain():
     """Many that ask for the same brain while it is being opened get the same one."""
     opened: list[AgentId] = []
@@ -282,7 +340,7 @@ async def test_everybody_at_once_opens_one_brain():
         transcripts = MemoryTranscripts()
         return Brain(agent_id, transcripts, MemorySummaries(transcripts))
 
-    brains = BrainPool(open_brain, 1)
+    brains = BrainPool(open_brain, nothing_kept, 1)
 
     async def use() -> int:
         async with brains.use(ALICE) as brain:
@@ -309,7 +367,7 @@ async def test_a_brain_is_not_opened_while_it_is_closing():
         transcripts = MemoryTranscripts()
         return Brain(agent_id, transcripts, Slow(transcripts))
 
-    brains = BrainPool(open_brain, 0)
+    brains = BrainPool(open_brain, nothing_kept, 0)
 
     async def use() -> None:
         async with brains.use(ALICE):

@@ -63,6 +63,8 @@ class FakeOpenAI:
         self.hung_up = 0
         """Answers that were under way, or owed, when the client closed the connection."""
         self.open: set[Connection] = set()
+        self.refused: dict[str, Canned] = {}
+        """What is answered to requests with these keys, whatever the model."""
         self._canned: dict[str, Canned] = {}
         self._server: asyncio.Server | None = None
         self._waiting: list[asyncio.Future[None]] = []
@@ -101,6 +103,11 @@ class FakeOpenAI:
 
     def canned(self, model: str) -> Canned | None:
         return self._canned.get(model)
+
+    def refuse(self, key: str, status: int) -> None:
+        """Answer requests with this key by OpenAI's error for a status, which says the key once more."""
+        body = _encode(_error(f"{_ERRORS[status]['error']['message']} You sent {key}.", *_ERROR_WORDS[status]))
+        self.refused[key] = Canned((body,), status, JSON)
 
     def tick(self) -> None:
         """Let every `slow` stream say one more word."""
@@ -253,7 +260,8 @@ class Connection(asyncio.Protocol):
 
     def _behave(self, asked: _Asked, request: Recorded) -> None:
         name, _, parameter = asked.model.partition(":")
-        canned = self._server.canned(asked.model)
+        refused = self._server.refused
+        canned = (refused.get(request.key) if refused else None) or self._server.canned(asked.model)
         if canned is not None:
             self._server.count(request, canned.usage or Usage())
             self._serve(canned)
@@ -462,6 +470,7 @@ _ERRORS = {
     500: _error("The server had an error while processing your request.", "server_error", None),
     529: _error("Overloaded", "overloaded_error", None),
 }
+_ERROR_WORDS = {status: (said["error"]["type"], said["error"]["code"]) for status, said in _ERRORS.items()}
 _TOO_LONG = _error(
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens.",
     "invalid_request_error",

@@ -33,8 +33,10 @@ from rookery.gateway.equipment import RunLimits
 from rookery.gateway.gateway import Gateway, Settings
 from rookery.gateway.inbound import NO_WISH, Wish
 from rookery.gateway.log import Logger, open_log
+from rookery.gateway.master_key import FileKey
 from rookery.gateway.providers import Provider, Providers
 from rookery.gateway.rules import AccountRules, QueueRules, Rules
+from rookery.gateway.vault import Vault
 from rookery.ids import AgentId, UserId
 from rookery.messages import Chat, ChatKind, InboundMessage, MessageEntry
 from rookery.models import Model
@@ -261,6 +263,7 @@ class TestHouse:
             wait=self.clock.wait,
             hasher=Hasher(CHEAP),
             web=self.web,
+            vault=Vault(FileKey(self.home), hide=log.hide),
         )
 
     def own_channels(self) -> list[Channel]:

@@ -136,7 +136,7 @@ async def test_languages(database: Database, language: str) -> None:
 async def test_there_is_an_admin_for_ever(database: Database, loss: dict[str, object]) -> None:
     """The last one stays one; with a second one the first may go, and then the second is the last."""
     alice, bob = UserId("alice"), UserId("bob")
-    with pytest.raises(Conflict, match="'alice' is the last admin; make somebody else"):
+    with pytest.raises(Conflict, match="'alice' is the last admin who may use the page; make somebody else"):
         await database.write(lambda c: users.change_user(c, alice, **loss))  # pyright: ignore[reportArgumentType]
     await database.write(lambda c: users.change_user(c, bob, role="admin"))
     await database.write(lambda c: users.change_user(c, alice, **loss))  # pyright: ignore[reportArgumentType]

@@ -208,13 +208,26 @@ class Site:
 
 
 async def read_reply(reader: asyncio.StreamReader, *, bodiless: bool = False) -> Reply:
-    """One HTTP answer with a Content-Length; `bodiless` as the one to HEAD is."""
+    """One HTTP answer with a Content-Length, or in chunks; `bodiless` as the one to HEAD is."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:]) if name
     }
-    body = b"" if bodiless else await reader.readexactly(int(headers.get("content-length", "0")))
+    if bodiless:
+        body = b""
+    elif headers.get("transfer-encoding") == "chunked":
+        body = await _chunks(reader)
+    else:
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Reply(int(head[0].split()[1]), headers, body)
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    parts: list[bytes] = []
+    while size := int(await reader.readline(), 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readline()
+    return b"".join(parts)
 
 
 def check_sound(entries: list[MessageEntry]) -> None:

@@ -15,7 +15,7 @@ from rookery.agents.endpoint import Endpoint
 from rookery.agents.failover import Failure, most_helpful, worth_another
 from rookery.errors import ModelError, ModelErrorKind
 from rookery.models import ModelEvent
-from rookery.models.cooldown import Cooldowns, Cooling
+from rookery.models.cooldown import Cooldowns, Cooling, Scope
 from rookery.usage import Meter
 
 SHORT_WAIT = 60.0
@@ -29,6 +29,10 @@ The last says whether it was asked; otherwise it was passed over, because it coo
 
 Renew = Callable[[], Awaitable[Sequence[Endpoint]]]
 """Looks again who may answer, at least one endpoint: what was revoked or changed meanwhile holds."""
+
+
+Answered = Callable[[Endpoint], None]
+"""Is told which endpoint answered. Never waits, never raises."""
 
 
 class Asking:
@@ -48,14 +52,17 @@ class Asking:
         endpoints: Sequence[Endpoint],
         renew: Renew | None = None,
         cooldowns: Cooldowns | None = None,
+        answered: Answered | None = None,
     ) -> None:
-        """`ready` is awaited before anything that was heard is passed on. `report` is told of every failure."""
+        """`ready` is awaited before anything that was heard is passed on. `report` is told of every failure, and
+        `answered` of every endpoint that answered."""
         self._cooldowns = Cooldowns() if cooldowns is None else cooldowns
         self._calling = Calling(capacity, meter, ready, emit, now, self._cooldowns)
         self._report = report
         self._now = now
         self._endpoints = endpoints
         self._renew = renew
+        self._answered = answered
         self._asked_before = False
         self.last = endpoints[0]
         """Who answered last, or whose failure the person is told."""
@@ -100,17 +107,23 @@ class Asking:
         try:
             endpoint = self._checked(endpoint, probe=probe)
             self.last = endpoint
-            return await self._calling.call(round_.question, endpoint, look_again, others=others)
+            answer = await self._calling.call(round_.question, endpoint, look_again, others=others)
         except _PassedOver as over:
             self._report(endpoint, over.error, False)
             round_.failures[number] = endpoint, over.error
-            if over.cooling is not None:
+            if over.cooling is not None and not round_.in_vain(endpoint, over.cooling):
                 round_.resting[number] = over.cooling
         except ModelError as error:
             self._report(endpoint, error, True)
             if self._calling.begun or not worth_another(error):
                 raise
             round_.failures[number] = endpoint, error
+            if (cooling := self._cooldowns.cooling(endpoint, self._now())) is not None:
+                round_.found_out.append(cooling)
+        else:
+            if self._answered is not None:
+                self._answered(answer.endpoint)
+            return answer
         return None
 
     def _checked(self, endpoint: Endpoint, *, probe: bool) -> Endpoint:
@@ -138,12 +151,23 @@ class Asking:
 
 @dataclass(slots=True)
 class _Round:
-    """One question on its way through the endpoints; what is known of each, by its number."""
+    """One question on its way through the endpoints; what is known of each, by its number.
+
+    `found_out` is what this question itself found to fail: another key does not make it worth a second try.
+    """
 
     question: Question
     endpoints: Sequence[Endpoint]
     failures: dict[int, Failure] = field(default_factory=dict[int, Failure])
     resting: dict[int, Cooling] = field(default_factory=dict[int, Cooling])
+    found_out: list[Cooling] = field(default_factory=list[Cooling])
+
+    def in_vain(self, endpoint: Endpoint, cooling: Cooling) -> bool:
+        """Whether this question found out already that this endpoint does not answer now, by another one."""
+        return any(
+            found == cooling or (found.scope is Scope.PROVIDER and found.provider == endpoint.provider)
+            for found in self.found_out
+        )
 
     def worth_a_probe(self, now: datetime) -> int | None:
         """Which endpoint to ask although it cools, when no other is left; None where it is better to wait."""

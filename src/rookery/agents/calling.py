@@ -53,7 +53,10 @@ class Capacity(Protocol):
     """Who may call a model now. A slot is held for a model call, never for a turn."""
 
     def slot(self, provider: str, key_name: str | None, purpose: Purpose) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn at the model; fairness is the giver's business."""
+        """Wait for a turn at the model; fairness is the giver's business.
+
+        `key_name` is an `Endpoint.key_place`: what tells the key from every other of the provider.
+        """
         ...
 
 
@@ -71,6 +74,7 @@ class Question:
     timeout_seconds: float
     images: Callable[[], Awaitable[Mapping[str, bytes]]]
     purpose: Purpose = Purpose.CHAT
+    context: str = ""
 
 
 class Answer(Struct, frozen=True):
@@ -120,7 +124,7 @@ class Calling:
         could still be asked, and is to have some of the time.
         """
         asked = self.now()
-        async with self.capacity.slot(endpoint.provider, endpoint.key_name, question.purpose):
+        async with self.capacity.slot(endpoint.provider, endpoint.key_place, question.purpose):
             waited = self._since(asked)
             if waited >= LONG_WAIT:
                 endpoint = await look_again(endpoint)
@@ -141,6 +145,7 @@ class Calling:
             model=endpoint.model_name,
             instructions=question.instructions,
             history=question.history,
+            context=question.context,
             tools=question.tools,
             key=endpoint.key,
             timeout_seconds=seconds,

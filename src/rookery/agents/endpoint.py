@@ -13,10 +13,10 @@ class Endpoint:
     """One place where an agent's question may be answered.
 
     `model_name` is the provider's own name for the model. `key_name` is what the key is called in configuration
-    and listings. `problem` is set when it cannot be asked at all, for instance without a key; only then may
-    `model` be None. `timeout_seconds` bounds one call, `first_token_seconds` the wait for the beginning of its
-    answer; None leaves either to the run. `vision`: whether it is shown pictures. `cache_salt` keeps people apart
-    in the prefix cache of a shared engine.
+    and listings, and `key_owner` the agent whose own it is, '' for a shared one. `problem` is set when it
+    cannot be asked at all, for instance without a key; only then may `model` be None. `timeout_seconds` bounds one
+    call, `first_token_seconds` the wait for the beginning of its answer; None leaves either to the run. `vision`:
+    whether it is shown pictures. `cache_salt` keeps people apart in the prefix cache of a shared engine.
     """
 
     provider: str
@@ -24,6 +24,7 @@ class Endpoint:
     model_name: str
     key: Key | None = None
     key_name: str | None = None
+    key_owner: str = ""
     problem: ModelError | None = None
     timeout_seconds: float | None = None
     first_token_seconds: float | None = None
@@ -34,3 +35,8 @@ class Endpoint:
     def name(self) -> str:
         """The model as `provider/model`."""
         return f"{self.provider}/{self.model_name}"
+
+    @property
+    def key_place(self) -> str | None:
+        """What tells its key apart from every other of its provider; None without a key."""
+        return self.key_name if not self.key_owner else f"{self.key_owner}\0{self.key_name}"

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from rookery.agents import prompt, words
 from rookery.agents.approvals import Approvals, NobodyToAsk, Verdict, Wish
-from rookery.agents.ask import Asking, Renew, Report
+from rookery.agents.ask import Answered, Asking, Renew, Report
 from rookery.agents.calling import Answer, Capacity, Question
 from rookery.agents.calls import Calls, Pending, pending_calls
 from rookery.agents.endpoint import Endpoint
@@ -51,9 +51,11 @@ Emit = Callable[[ModelEvent], None]
 
 class RunSettings(Struct, frozen=True):
     """Everything a run is made with. `endpoints`: who may answer, at least one, in the order they are asked;
-    `renew` looks that up again before each further question. `cooldowns` is what all runs know of failing ones.
+    `renew` looks that up again before each further question. `cooldowns` is what all runs know of failing ones,
+    `answered` is told who answered, and `no_key` gives the person's words where there is no key to ask with.
 
-    `earlier` is what the prompt holds before the session's own messages, and no transcript does. `load_image`
+    `earlier` is what the prompt holds before the session's own messages, and `context` gives what stands at its
+    end for this turn alone; no transcript holds either. `load_image`
     gives the bytes of an attachment that is to be shown, None for one that cannot be; without it pictures are only
     named. `timeout_seconds` bounds one model call, `max_seconds` the time the turn is at work: waiting for a free
     model or for a person's yes is not counted.
@@ -62,12 +64,15 @@ class RunSettings(Struct, frozen=True):
     endpoints: Sequence[Endpoint]
     instructions: str
     earlier: Sequence[PromptMessage] = ()
+    context: Callable[[], str] | None = None
     max_steps: int = 25
     timeout_seconds: float = 120.0
     max_seconds: float = 600.0
     load_image: Callable[[str], Awaitable[bytes | None]] | None = None
     renew: Renew | None = None
     cooldowns: Cooldowns | None = None
+    answered: Answered | None = None
+    no_key: Callable[[Endpoint], str] | None = None
 
 
 class Opening(Struct, frozen=True):
@@ -136,6 +141,7 @@ async def run(
         settings.endpoints,
         settings.renew,
         settings.cooldowns,
+        settings.answered,
     )
     return await running.to_its_end()
 
@@ -185,7 +191,7 @@ class _Run:
                 told = words.took_too_long(self.settings.max_seconds)
                 await self._end(words.OUT_OF_TIME, StopReason.ERROR, told, "turn_too_long")
             except ModelError as error:
-                await self._end(words.GIVEN_UP, StopReason.ERROR, words.for_model_error(error), error.kind.value)
+                await self._end(words.GIVEN_UP, StopReason.ERROR, self._told(error), error.kind.value)
             except StorageUnavailable:
                 raise
             except Exception:
@@ -256,6 +262,7 @@ class _Run:
             entry_id=self._next_id(),
             instructions=self.settings.instructions,
             history=history,
+            context="" if self.settings.context is None else self.settings.context(),
             tools=self.tools.specs,
             timeout_seconds=self.settings.timeout_seconds,
             images=lambda: self._shown(history),
@@ -414,6 +421,12 @@ class _Run:
         await self.opened()
         await self.session.append(*entries)
         self.asking.heard.clear()
+
+    def _told(self, error: ModelError) -> str:
+        no_key = self.settings.no_key
+        if error.kind is ModelErrorKind.NO_KEY and no_key is not None:
+            return no_key(self.asking.last)
+        return words.for_model_error(error)
 
     async def opened(self) -> None:
         """Wait until the user entry is on disk. Raises `StorageUnavailable` when it could not be written."""

@@ -11,17 +11,13 @@ from rookery.models.words import tokens_in
 from rookery.sessions import Session
 
 
-def instructions(name: str, persona: str, *, person: str | None, further: str = "") -> str:
-    """The stable first part of a prompt. `person` is whose own agent this is, None for a shared one.
+def instructions(identity: str, persona: str, *, files: str = "", further: str = "") -> str:
+    """The stable first part of a prompt: who the agent is (`persona.identity`), what it was told to be like, and
+    what its own `files` say (`bootstrap.told`).
 
     `further`: what the person asks of this one turn. It stands last, so that what comes before it stays the same.
     """
-    whose = (
-        f"You are {name}, the personal assistant of {person}."
-        if person is not None
-        else f"You are {name}, an assistant that several people talk to; each message says who wrote it."
-    )
-    return "\n\n".join(filter(None, (whose, persona.strip(), further.strip())))
+    return "\n\n".join(filter(None, (identity, persona.strip(), files, further.strip())))
 
 
 def history(session: Session, earlier: Sequence[PromptMessage] = ()) -> Sequence[PromptMessage]:

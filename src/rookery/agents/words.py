@@ -8,6 +8,8 @@ _WORDS: dict[ModelErrorKind, str] = {
     ModelErrorKind.WRONG_KEY: "The model does not accept the key I was given. Please tell who runs this gateway.",
     ModelErrorKind.NO_KEY: "I have no key for this model yet, so nothing was asked and nothing was spent. "
     "Please tell who runs this gateway.",
+    ModelErrorKind.LOCKED_KEY: "I was given a key for this model, but it cannot be opened, so nothing was asked "
+    "and nothing was spent. That is trouble of this house and not of yours. Please tell who runs this gateway.",
     ModelErrorKind.NO_CREDIT: "The account that pays for the model has no credit left. "
     "Please tell who runs this gateway.",
     ModelErrorKind.RATE_LIMITED: "The model takes no more questions at the moment. Please write again {when}.",
@@ -54,6 +56,15 @@ def took_too_long(seconds: float) -> str:
     minutes = seconds / 60
     told = f"{seconds:g} seconds" if minutes < 2 else f"{minutes:.0f} minutes"
     return TOO_LONG_AT_WORK.format(minutes=told)
+
+
+def no_key(agent_id: str, provider: str, *, own: bool) -> str:
+    """The person's words where an agent has no key for its model; `own`: it is theirs to give a key to."""
+    told = (
+        "I have no key for this model yet, so nothing was asked and nothing was spent. "
+        f"Whoever runs this gateway can give me one: rookery key set {agent_id} {provider}"
+    )
+    return f"{told}\nOr give me one of your own: POST /api/agents/{agent_id}/keys" if own else told
 
 
 def for_model_error(error: ModelError) -> str:

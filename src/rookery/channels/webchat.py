@@ -1,7 +1,7 @@
 """The web page as a channel: people write through REST and WebSocket, and read their session, not this channel.
 
-It has one account, `default`; a sender is a user id, and each user has one direct chat under that id. Who may
-write as whom is decided by the web face before it calls here.
+It has one account, `default`, and `token` for what was written with a token; a sender is a user id, and each user
+has one direct chat under that id. Who may write as whom is decided by the web face before it calls here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ from rookery.messages import Attachment, Chat, ChatKind, InboundMessage, Outboun
 
 CHANNEL = "webchat"
 ACCOUNT = "default"
+BY_TOKEN = "token"  # noqa: S105
+"""The account under which stands what was written with a token instead of on the page."""
 
 
-def written(user_id: str, client_id: str, text: str, attachments: Sequence[Attachment] = ()) -> InboundMessage:
+def written(
+    user_id: str,
+    client_id: str,
+    text: str,
+    attachments: Sequence[Attachment] = (),
+    *,
+    account: str = ACCOUNT,
+) -> InboundMessage:
     """What a user wrote, as a message; `client_id` is the client's, so that it may ask again after a break.
 
     Clients of two users know nothing of each other, so the message's id names the user too. A user id has no
@@ -26,7 +35,7 @@ def written(user_id: str, client_id: str, text: str, attachments: Sequence[Attac
         raise InvalidInput("idempotencyKey is empty; a message needs it.")
     chat = Chat(ChatKind.DM, user_id)
     return InboundMessage(
-        CHANNEL, ACCOUNT, f"{user_id}:{client_id}", user_id, chat, text, attachments=tuple(attachments)
+        CHANNEL, account, f"{user_id}:{client_id}", user_id, chat, text, attachments=tuple(attachments)
     )
 
 

@@ -1,22 +1,23 @@
-"""`rookery agent` and `rookery key`: who answers, and with which shared keys."""
+"""`rookery agent`: who answers."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 import typer
 
 from rookery.cli.options import HomeOption, JsonOption, home_at, no_command
 from rookery.cli.reach import reach
-from rookery.cli.show import as_json, say, table
+from rookery.cli.settings import read_settings
+from rookery.cli.show import as_json, local, note, printable, say, table
+from rookery.errors import InvalidInput
 
 agent = typer.Typer(no_args_is_help=True, callback=no_command, help="The agents that answer.")
-key = typer.Typer(no_args_is_help=True, callback=no_command, help="The shared keys agents may use.")
 
 _Agent = Annotated[str, typer.Argument(metavar="AGENT", help="The agent's id.")]
-_SharedKey = Annotated[
-    str, typer.Argument(metavar="SHARED-KEY", help="Its name under models.sharedKeys in rookery.yaml.")
-]
 
 
 @agent.command("list")
@@ -35,7 +36,9 @@ def list_agents(home: HomeOption = None, json: JsonOption = False) -> None:
             (
                 one.id if one.enabled else f"{one.id} (off)",
                 one.name,
-                f"{one.owner}'s own" if one.owner else f"shared, {one.sponsor} pays",
+                f"{one.owner}'s {'own' if one.id == one.owner else 'friend'}"
+                if one.owner
+                else f"shared, {one.sponsor} pays",
                 one.model or "(default)",
                 ", ".join(one.keys),
             )
@@ -45,82 +48,145 @@ def list_agents(home: HomeOption = None, json: JsonOption = False) -> None:
     )
 
 
+@agent.command("show")
+def show_agent(agent_id: _Agent, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Show one agent: whose it is, what it is like, and what it may use."""
+    from rookery.gateway.shapes import Agent, AgentNamed
+
+    with reach(home_at(home)) as wire:
+        one = wire.call("agent.show", AgentNamed(agent_id=agent_id), Agent)
+    if json:
+        as_json(one)
+        return
+    say(f"{one.id}: {printable(one.name)}{'' if one.enabled else ', switched off'}")
+    if one.owner is None:
+        say(f"Shared; {one.sponsor} answers and pays for it")
+    else:
+        what = f", {printable(one.relation)}" if one.relation else ""
+        say(f"{one.owner}'s own{what}")
+    described = "rookery.yaml" if one.configured else "the people file" if one.described else ""
+    say(f"Since {local(one.created_at)}{f', described in {described}' if described else ''}")
+    say(f"Model: {one.model or '(default)'}")
+    say(f"Shared keys: {', '.join(one.keys) or 'none'}")
+    if one.skills is not None:
+        say(f"Skills: {', '.join(map(printable, one.skills)) or 'none'}")
+    for word, value in (one.who or {}).items():
+        say(f"{word}: {printable(_words(value), lines=True)}")
+    if one.persona:
+        say(f"Persona:\n{printable(one.persona, lines=True)}")
+
+
 @agent.command("add")
 def add_agent(
-    id: Annotated[str, typer.Argument(metavar="ID", help="Letters, digits, '-' and '_'.")],
-    sponsor: Annotated[str, typer.Option(metavar="U", help="The user who answers for it and pays.")],
-    name: Annotated[str | None, typer.Option(help="The name people see; the id when left out.")] = None,
-    persona: Annotated[str, typer.Option(help="Who it is, in instructions to the model.")] = "",
+    id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="PERSON--FRIEND for a friend of somebody's; any free id for a shared one."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="The name people see; from the id when left out.")] = None,
+    relation: Annotated[str | None, typer.Option(metavar="WORDS", help="What a friend is to its person.")] = None,
+    sponsor: Annotated[
+        str | None, typer.Option(metavar="U", help="For a shared agent: the user who answers for it and pays.")
+    ] = None,
+    persona: Annotated[str, typer.Option(help="What it is like, in instructions to the model.")] = "",
     model: Annotated[str | None, typer.Option(metavar="PROVIDER/MODEL", help="Its model.")] = None,
     home: HomeOption = None,
 ) -> None:
-    """Add a shared agent, which several people can talk to; people's own come with them."""
+    """Add a friend of somebody's, with a brain of its own; or a shared agent, which several people can talk to."""
     from rookery.gateway.shapes import Agent, AgentAdd
 
-    ask = AgentAdd(id=id, sponsor=sponsor, name=name, persona=persona, model=model)
+    ask = AgentAdd(id=id, sponsor=sponsor, name=name, relation=relation, persona=persona, model=model)
     with reach(home_at(home)) as wire:
         added = wire.call("agent.add", ask, Agent)
-    say(f"Added {added.id}. Talk to it: rookery chat --user {sponsor} --agent {added.id}")
+    say(f"Added {added.id}. Talk to it: rookery chat --user {added.owner or sponsor} --agent {added.id}")
 
 
 @agent.command("set")
 def set_agent(
     agent_id: _Agent,
     settings: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE", help="model=PROVIDER/MODEL; model= for the default.")
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="name, persona, model, enabled; of somebody's own also relation, skills and who.WORD, which is "
+            "gender, roles, personalities, language, responseLength or description. With nothing after = it is "
+            "taken out; lists are written a,b.",
+        ),
     ],
     home: HomeOption = None,
 ) -> None:
-    """Change an agent's settings."""
-    from rookery.gateway.shapes import Agent, AgentSet
+    """Change what is said of an agent, from its next turn on."""
+    from rookery.gateway.shapes import Agent, AgentChange
 
-    model: str | None = None
-    for setting in settings:
-        name, separator, value = setting.partition("=")
-        if not separator:
-            raise typer.BadParameter(f"{setting!r} is no setting; write model=PROVIDER/MODEL.")
-        if name != "model":
-            raise typer.BadParameter(f"there is no setting {name!r}; there is model.")
-        model = value.strip() or None
+    ask = msgspec.convert({"agentId": agent_id, **_changes(settings)}, AgentChange)
     with reach(home_at(home)) as wire:
-        changed = wire.call("agent.set", AgentSet(agent_id=agent_id, model=model), Agent)
-    say(f"{changed.id} uses {changed.model or 'the default model'} from its next turn on.")
+        changed = wire.call("agent.set", ask, Agent)
+    if all(setting.startswith("model=") for setting in settings):
+        say(f"{changed.id} uses {changed.model or 'the default model'} from its next turn on.")
+    else:
+        say(f"{changed.id} is changed, from its next turn on: rookery agent show {changed.id}")
 
 
-@key.command("grant")
-def grant(agent_id: _Agent, shared_key: _SharedKey, home: HomeOption = None) -> None:
-    """Let an agent use a shared key."""
-    _change("key.grant", agent_id, shared_key, home)
+@agent.command("remove")
+def remove_agent(
+    agent_id: _Agent,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Erase a friend for good, with all that was said to it, or take away a shared agent nobody has talked to."""
+    from rookery.gateway.shapes import Agent, AgentNamed, Done
 
-
-@key.command("ungrant")
-def ungrant(agent_id: _Agent, shared_key: _SharedKey, home: HomeOption = None) -> None:
-    """Take a shared key back from an agent."""
-    _change("key.ungrant", agent_id, shared_key, home)
-
-
-@key.command("list")
-def list_keys(home: HomeOption = None, json: JsonOption = False) -> None:
-    """List the shared keys, by name, and who may use them; never the keys themselves."""
-    from rookery.gateway.shapes import SharedKey
-
+    ask = AgentNamed(agent_id=agent_id)
     with reach(home_at(home)) as wire:
-        keys = wire.call("key.list", None, list[SharedKey])
-    if json:
-        as_json(keys)
-        return
-    table(
-        ("SHARED KEY", "PROVIDER", "AGENTS"),
-        [
-            (one.name, one.provider or "(gone from rookery.yaml)", ", ".join(one.agents) or "(nobody)")
-            for one in keys
-        ],
-        none="There is no shared key; rookery.yaml names them under models.sharedKeys.",
-    )
+        one = wire.call("agent.show", ask, Agent)
+        if not yes and not _sure(one.name, one.id):
+            say("Nothing was removed.")
+            raise typer.Exit(1)
+        say(wire.call("agent.remove", ask, Done).detail)
 
 
-def _change(method: str, agent_id: str, shared_key: str, home: HomeOption) -> None:
-    from rookery.gateway.shapes import Done, KeyGrant
+def _sure(name: str, id: str) -> bool:
+    """Ask; where nobody can be asked, say how to do without. Raises `InvalidInput`."""
+    if not sys.stdin.isatty():
+        raise InvalidInput("This asks first, and nobody can be asked here; with --yes it does not ask.")
+    note(f"{printable(name)} ({id}) and everything that was said to it is erased for good.")
+    try:
+        return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        return False
 
-    with reach(home_at(home)) as wire:
-        say(wire.call(method, KeyGrant(agent_id=agent_id, shared_key=shared_key), Done).detail)
+
+_SETTABLE = ("name", "persona", "model", "enabled", "relation", "skills", "who.")
+
+
+def _changes(settings: Sequence[str]) -> dict[str, object]:
+    """What the settings say, as the gateway takes it. Raises `InvalidInput`."""
+    changes: dict[str, object] = {}
+    who: dict[str, object] = {}
+    for key, value in read_settings(settings, _SETTABLE):
+        if key.startswith("who."):
+            word = key.removeprefix("who.")
+            who[word] = (_list(value) if word in _LISTS else value) if value else None
+        elif key == "enabled":
+            if value not in ("true", "false"):
+                raise InvalidInput(f"'enabled={value}' is not understood; it can be true or false.")
+            changes[key] = value == "true"
+        elif key == "skills":
+            changes[key] = _list(value) if value else None
+        elif key in ("relation", "model"):
+            changes[key] = value or None
+        else:
+            changes[key] = value
+    return {**changes, "who": who} if who else changes
+
+
+def _words(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else ", ".join(value)
+
+
+_LISTS = ("roles", "personalities")
+
+
+def _list(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]

@@ -6,15 +6,18 @@ from typing import Annotated
 
 import typer
 
-from rookery.cli.agents import agent, key
+from rookery.cli.agent_files import files
+from rookery.cli.agents import agent
 from rookery.cli.audit import audit
 from rookery.cli.channels import channel
 from rookery.cli.chat import chat
 from rookery.cli.config import config
 from rookery.cli.demo import demo
 from rookery.cli.doctor import doctor
+from rookery.cli.keys import key
 from rookery.cli.logs import logs
 from rookery.cli.options import HomeOption
+from rookery.cli.pairings import pair
 from rookery.cli.people import identity, user
 from rookery.cli.sessions import session
 from rookery.cli.setup_link import setup_link
@@ -64,8 +67,10 @@ app.command()(usage)
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(identity, name="identity")
+app.add_typer(pair, name="pair")
 app.add_typer(space, name="space")
 app.add_typer(channel, name="channel")
+agent.add_typer(files, name="files")
 app.add_typer(agent, name="agent")
 app.add_typer(key, name="key")
 app.add_typer(session, name="session")

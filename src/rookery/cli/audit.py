@@ -73,6 +73,8 @@ def verify(home: HomeOption = None, json: JsonOption = False) -> None:
         as_json(found)
     elif found.problem is None:
         say(f"The trail is whole: {found.rows} rows, {found.anchors} heads written down agree with them.")
+        if found.redacted:
+            say(f"{found.redacted} of them lost their names with people who were erased, and are vouched for.")
         if not found.anchors and found.rows:
             note("No head is written down yet, so a trail whose end was cut off would look whole.")
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -24,7 +24,13 @@ def check(home: HomeOption = None) -> None:
     found = load(where.config, os.environ)
     settings_from(found)  # bindings and links that each are right, and cannot stand together
     check_extras(found)
-    for line in (*unavailable(found), *keyless(found)):
+    told = [*unavailable(found), *keyless(found)]
+    if found.users_file is not None:
+        from rookery.gateway.people_reading import read_people
+        from rookery.gateway.users_file import path_of
+
+        told += read_people(path_of(where, found.users_file), os.environ).file.warnings
+    for line in told:
         note(f"Note: {line}")
     if where.config.exists():
         say(f"{where.config} is right.")
@@ -33,8 +39,15 @@ def check(home: HomeOption = None) -> None:
 
 
 @config.command("schema")
-def schema() -> None:
+def schema(
+    people: Annotated[bool, typer.Option("--people", help="The schema of the people file instead.")] = False,
+) -> None:
     """Print the JSON schema of rookery.yaml, for editors."""
+    if people:
+        from rookery.config.people_schema import people_schema
+
+        as_json(people_schema())
+        return
     from rookery.config import schema as whole
 
     as_json(whole())

@@ -148,7 +148,7 @@ def _gateway(home: Home) -> Generator[Finding, None, bool]:
 def _state(wire: Wire, *, reindex: bool, quiet: bool) -> Generator[Finding]:
     from rookery.gateway.shapes import Agent, AgentNamed, Done, Finding
 
-    for check in ("check.database", "check.audit", "check.configuration", "check.models"):
+    for check in ("check.database", "check.audit", "check.configuration", "check.models", "check.sealed"):
         yield from wire.call(check, None, list[Finding])
     agents = wire.call("agent.list", None, list[Agent])
     for number, agent in enumerate(agents, 1):

@@ -20,6 +20,7 @@ from rookery.gateway.control import converse
 from rookery.gateway.home import Home
 from rookery.gateway.house import open_house
 from rookery.gateway.log import open_log
+from rookery.gateway.master_key import EnvironmentKey
 from rookery.gateway.operations import Operations
 
 GRACE = 3.0
@@ -51,26 +52,27 @@ def inside(home: Home, *, answering: bool) -> Generator[Inside]:
     before = os.umask(0o077)
     try:
         home.prepare()
+        environment_key = EnvironmentKey.taken()
         config = load(home.config, os.environ)
         with ExitStack() as held:
             try:
                 held.enter_context(home.locked())
             except Conflict as error:
                 raise Held(error.detail) from None
-            with _opened(home, config, answering=answering) as house:
+            with _opened(home, config, environment_key, answering=answering) as house:
                 yield house
     finally:
         os.umask(before)
 
 
 @contextmanager
-def _opened(home: Home, config: Config, *, answering: bool) -> Generator[Inside]:
+def _opened(home: Home, config: Config, environment_key: EnvironmentKey, *, answering: bool) -> Generator[Inside]:
     ready: Future[_Served] = Future()
     ended: Future[None] = Future()
 
     def run() -> None:
         try:
-            asyncio.run(_serve(home, config, ready, answering=answering))
+            asyncio.run(_serve(home, config, ready, environment_key, answering=answering))
         except BaseException as error:
             (ended if ready.done() else ready).set_exception(error)
         else:
@@ -106,10 +108,25 @@ class _Served:
         task.add_done_callback(self.connections.discard)
 
 
-async def _serve(home: Home, config: Config, ready: Future[_Served], *, answering: bool) -> None:
+async def _serve(
+    home: Home,
+    config: Config,
+    ready: Future[_Served],
+    environment_key: EnvironmentKey,
+    *,
+    answering: bool,
+) -> None:
     log = open_log(home.log)
     try:
-        async with open_house(home, config, now=_now, log=log, grace=GRACE, answering=answering) as house:
+        async with open_house(
+            home,
+            config,
+            now=_now,
+            log=log,
+            grace=GRACE,
+            answering=answering,
+            environment_key=environment_key,
+        ) as house:
             if answering:
                 await house.gateway.start()
             served = _Served(asyncio.get_running_loop(), asyncio.Event(), Operations(house, config), set())

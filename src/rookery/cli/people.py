@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rookery.cli import people_file
+from rookery.cli.leaving import erase_user, export_user
 from rookery.cli.options import HomeOption, JsonOption, home_at, no_command
 from rookery.cli.reach import reach
 from rookery.cli.secret import read_secret
+from rookery.cli.settings import read_settings
 from rookery.cli.show import as_json, local, printable, say, table
 
 user = typer.Typer(no_args_is_help=True, callback=no_command, help="The people this gateway knows.")
 identity = typer.Typer(no_args_is_help=True, callback=no_command, help="The addresses that are a person.")
+
+user.command("apply")(people_file.apply)
 
 
 class Role(StrEnum):
@@ -59,7 +65,7 @@ def list_users(home: HomeOption = None, json: JsonOption = False) -> None:
         as_json(people)
         return
     table(
-        ("ID", "NAME", "ROLE", "TIME ZONE", "AGENTS", "SINCE"),
+        ("ID", "NAME", "ROLE", "TIME ZONE", "AGENTS", "IN FILE", "SINCE"),
         [
             (
                 one.id if one.enabled else f"{one.id} (disabled)",
@@ -67,6 +73,7 @@ def list_users(home: HomeOption = None, json: JsonOption = False) -> None:
                 one.role,
                 one.timezone,
                 ", ".join(one.agents),
+                "yes" if one.from_file else "",
                 local(one.created_at),
             )
             for one in people
@@ -91,11 +98,69 @@ def show_user(user_id: _User, home: HomeOption = None, json: JsonOption = False)
         addresses = wire.call("identity.list", IdentityList(user_id=user_id), list[Identity])
         tokens = wire.call("token.list", TokenList(user_id=user_id), list[Token])
     say(f"{one.id}: {printable(one.name)}, {one.role}{'' if one.enabled else ', disabled'}")
+    if one.from_file:
+        say("They are described in the people file.")
     say(f"Since {local(one.created_at)}, in {one.timezone}, speaks {one.language}")
+    say(f"May use: {_kinds(one.permissions)}")
     say(f"Agents: {', '.join(one.agents)}")
     spelled = [printable(_spelled(each.channel, each.account, each.sender)) for each in addresses]
     say(f"Addresses: {', '.join(spelled) or 'none'}")
     say(f"Tokens: {len(tokens) or 'none'}")
+
+
+@user.command("set")
+def set_user(
+    user_id: _User,
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY=VALUE",
+            help="name, role, timezone, language, and permissions: the kinds of channel they may use, of im, "
+            "email, phone, web and api, written a,b; or all, or none.",
+        ),
+    ],
+    home: HomeOption = None,
+) -> None:
+    """Change what is said of a person, and by which kinds of channel they may come in; it holds at once."""
+    import msgspec
+
+    from rookery.gateway.shapes import User, UserChange
+
+    ask = msgspec.convert({"userId": user_id, **_changes(settings)}, UserChange)
+    with reach(home_at(home)) as wire:
+        changed = wire.call("user.change", ask, User)
+    say(f"{changed.id} is changed. They may use: {_kinds(changed.permissions)}.")
+
+
+_SETTABLE = ("name", "role", "timezone", "language", "permissions")
+
+
+def _changes(settings: list[str]) -> dict[str, object]:
+    """What `KEY=VALUE …` says. Raises `InvalidInput` for another key, and for a value that it cannot have."""
+    from rookery.errors import InvalidInput
+    from rookery.messages.permission import Permission
+
+    changes: dict[str, object] = {}
+    for key, value in read_settings(settings, _SETTABLE):
+        setting = f"{key}={value}"
+        if not value:
+            raise InvalidInput(f"{setting!r} says nothing; write what {key} is to be.")
+        if key == "role" and value not in tuple(Role):
+            raise InvalidInput(f"{setting!r} is not understood; a role is {' or '.join(Role)}.")
+        if key != "permissions":
+            changes[key] = value
+            continue
+        words = [word.strip() for word in value.split(",")]
+        unknown = [word for word in words if word not in (*Permission, "all", "none")]
+        if unknown or (len(words) > 1 and not {"all", "none"}.isdisjoint(words)):
+            kinds = ", ".join(Permission)
+            raise InvalidInput(f"{setting!r} is not understood; write all, none, or some of {kinds}.")
+        changes[key] = None if words == ["all"] else [] if words == ["none"] else words
+    return changes
+
+
+def _kinds(permissions: Sequence[str] | None) -> str:
+    return "every kind of channel" if permissions is None else ", ".join(permissions) or "no kind of channel"
 
 
 @user.command("passwd")
@@ -129,6 +194,10 @@ def _switch(user_id: str, home: Path | None, *, enabled: bool) -> None:
     with reach(home_at(home)) as wire:
         wire.call("user.change", UserChange(user_id=user_id, enabled=enabled), User)
     say(f"{user_id} is enabled." if enabled else f"{user_id} is disabled, and out everywhere.")
+
+
+user.command("export")(export_user)
+user.command("erase")(erase_user)
 
 
 _Channel = Annotated[str, typer.Argument(metavar="CHANNEL", help="The network, such as telegram or webhook.")]

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from rookery.gateway.hardening import harden
 from rookery.gateway.home import Home
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def run(home: Home, *, host: str | None, port: int | None) -> None:
     """Run the gateway until it is told to stop. Raises what `web.serve.up` raises."""
+    harden()
     from rookery.web import serve
 
     serve.up(home, host=host, port=port, environ=os.environ, ready=_ready)

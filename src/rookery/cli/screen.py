@@ -22,6 +22,11 @@ class Screen:
         self._begun = False
         self._place: int | None = None
 
+    def speaks(self, name: str) -> None:
+        """Whose words come next."""
+        if self.name is not None and not self._begun:
+            self.name = printable(name)
+
     def delta(self, text: str) -> None:
         """Some more of the reply."""
         if self.terminal and text:

@@ -27,6 +27,8 @@ def status(home: HomeOption = None, json: JsonOption = False) -> None:
     say(f"People: {found.users}   Agents: {found.agents}")
     say(f"Being answered: {found.answering}   Waiting to be answered: {found.waiting}")
     say(f"Replies not sent yet: {found.outbox}   Undeliverable: {found.dead_letters}")
+    if found.keys_cooling:
+        say(f"Keys left alone for a while: {found.keys_cooling}, see: rookery key list")
 
 
 def _database(dialect: str) -> str:

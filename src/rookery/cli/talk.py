@@ -224,8 +224,11 @@ class _Exchange:
         def have_all() -> bool:
             nonlocal acknowledged
             for reply in self._replies:  # each has been shown, and makes way for the next
+                if _is_notice(reply):
+                    self._talk.screen.aside(reply.text)
+                else:
+                    acknowledged += 1
                 self._talk.acknowledge(reply)
-            acknowledged += len(self._replies)
             self._replies.clear()
             return acknowledged >= finished.deliveries and not self._stops and not self._talk.owing
 
@@ -236,6 +239,7 @@ class _Exchange:
         """A command's answer, or one that was made before a break, is a delivery and nothing else."""
         self._gather(lambda: bool(self._replies))
         for reply in self._replies:
+            self._talk.screen.speaks(reply.speaker)
             self._talk.screen.reply(reply.text)
             self._talk.acknowledge(reply)
         self._gather(lambda: not self._talk.owing)
@@ -267,6 +271,7 @@ class _Exchange:
         match event:
             case Started():
                 self._turns.add(event.turn_id)
+                self._talk.screen.speaks(event.speaker)
             case InLine():
                 self._talk.screen.in_line(event.position)
             case Delta():
@@ -317,6 +322,11 @@ class _Exchange:
         answer_id = fresh_id()
         self._answers.add(answer_id)
         self._talk.say(f"/{'approve' if allowed else 'deny'} {number}", answer_id, alone=False)
+
+
+def _is_notice(reply: Reply) -> bool:
+    """Whether the gateway said it as it took the message in; what a turn says has the number of an entry."""
+    return reply.delivery_id.split(".")[1:2] == ["0"]
 
 
 _NO_ANSWER = "no answer came; `rookery status` says whether it waits"

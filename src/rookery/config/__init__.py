@@ -10,6 +10,7 @@ from rookery.config.addresses import (
     parse_address,
 )
 from rookery.config.available import keyless, unavailable
+from rookery.config.canonical import canonical
 from rookery.config.jsonschema import schema
 from rookery.config.load import load
 from rookery.config.models import Provider
@@ -58,6 +59,7 @@ __all__ = [
     "TelegramAccount",
     "WebhookAccount",
     "WrittenAddress",
+    "canonical",
     "check_account",
     "check_address",
     "check_channel",

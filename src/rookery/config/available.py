@@ -37,7 +37,10 @@ def keyless(config: Config) -> list[str]:
         name = model.partition("/")[0]
         provider = models.provider(name)
         if provider is not None and name not in keys and (name in BUILT_IN_PROVIDERS or provider.kind is not None):
-            found.append(f"{where} is {model!r}, but models.sharedKeys has no key for {name!r}")
+            found.append(
+                f"{where} is {model!r}, but models.sharedKeys has no key for {name!r}; "
+                "is one in the store? rookery key list"
+            )
     return found
 
 
@@ -57,7 +60,6 @@ def _sections(config: Config) -> Iterator[str]:
         "agents.defaults.skills": defaults.skills,
         "agents.defaults.tools": defaults.tools != plain.agents.defaults.tools and set(defaults.tools) - TOOLS,
         "budgets": config.budgets != plain.budgets,
-        "usersFile": config.users_file,
         "models.embeddings": models.embeddings.provider,
         "session.resetPrompt": session.reset_prompt,
         "session.reset": session.reset != plain.session.reset,

@@ -14,9 +14,12 @@ from rookery.config.schema import Config
 from rookery.config.source import FromEnvironment, Problem, Source, Where
 
 
-def explain(error: ValidationError, source: Source) -> list[Problem]:
-    """One problem for each error, at the place where its value, or what should hold it, is written."""
-    return [_problem(details, source) for details in error.errors(include_url=False, include_input=False)]
+def explain(error: ValidationError, source: Source, root: type[BaseModel] = Config) -> list[Problem]:
+    """One problem for each error, at the place where its value, or what should hold it, is written.
+
+    `root` is what the whole file was read as.
+    """
+    return [_problem(details, source, root) for details in error.errors(include_url=False, include_input=False)]
 
 
 def line(problem: Problem, source: Source) -> int:
@@ -64,14 +67,14 @@ def as_written(where: Where, source: Source) -> Where:
     return spelled
 
 
-def _problem(details: ErrorDetails, source: Source) -> Problem:
+def _problem(details: ErrorDetails, source: Source, root: type[BaseModel]) -> Problem:
     location: Where = details["loc"]
     kind = details["type"]
     if location and location[-1] == "[key]" and location not in source.written:
         location = location[:-1]
     where = as_written(location, source)
     if kind == "extra_forbidden":
-        return Problem(where, _unknown_key(location, source))
+        return Problem(where, _unknown_key(location, source, root))
     return Problem(where, _text(kind, details, source, where))
 
 
@@ -112,9 +115,9 @@ def _text(kind: str, details: ErrorDetails, source: Source, where: Where) -> str
             return f"is wrong: {details['msg']}"
 
 
-def _unknown_key(location: Where, source: Source) -> str:
+def _unknown_key(location: Where, source: Source, root: type[BaseModel]) -> str:
     key = str(location[-1])
-    model = _model_at(location[:-1])
+    model = _model_at(location[:-1], root)
     names = [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
     spelled = [name for name in names if _snake(name) == _snake(key)]
     if spelled:
@@ -167,9 +170,9 @@ def _kind_of(value: object) -> str:
             return ""
 
 
-def _model_at(location: Where) -> type[BaseModel] | None:
+def _model_at(location: Where, root: type[BaseModel]) -> type[BaseModel] | None:
     """The model that describes the mapping at this place."""
-    kind: Any = Config
+    kind: Any = root
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             fields = kind.model_fields

@@ -53,6 +53,8 @@ from rookery.config.words import (
     DmScope,
     GroupPolicy,
     IsolationScope,
+    MasterKeyPlace,
+    Processors,
     QueueMode,
     ResetMode,
     ResetType,
@@ -71,6 +73,11 @@ class Gateway(Section):
     allowed_hosts: ListOf[Host] = Field(default=(), description="Further names the `Host` header may hold.")
     trusted_proxies: ListOf[Network] = Field(
         default=(), description="Proxies whose forwarding headers are believed."
+    )
+    processors: Processors = Field(
+        default=Processors.ONE,
+        description="`one` keeps the event loop and the writers on one processor, which spares a wake-up with "
+        "each step between them; `all` leaves it to the system. Read at the start.",
     )
 
 
@@ -123,6 +130,9 @@ class SharedAgent(Section):
     name: Text | None = Field(default=None, description="The name people see; null: the id.")
     persona: Text | None = Field(default=None, description="Who it is, in instructions to the model.")
     model: ModelName | None = Field(default=None, description="Its model, as provider/model; null: the default.")
+    guest_messages_per_day: CountFromZero = Field(
+        default=50, description="Messages each guest may write to it in a day of its sponsor's; 0: none."
+    )
 
 
 class Agents(Section):
@@ -279,6 +289,14 @@ class Audit(Section):
         return None if self.anchor_file is None else Path(self.anchor_file)
 
 
+class Secrets(Section):
+    """How keys that are stored are kept from whoever reads the disk."""
+
+    master_key: MasterKeyPlace = Field(
+        default=MasterKeyPlace.FILE, description="Where the master key lies, with which stored keys are sealed."
+    )
+
+
 class CommonAccount(Section):
     """What every account on a network says about who may write to it."""
 
@@ -290,6 +308,13 @@ class CommonAccount(Section):
     group_allow_from: Senders = Field(default=(), description="Further senders answered in groups; [] is nobody.")
     require_mention: Flag = Field(
         default=True, description="Whether a group's line must speak to us to be answered."
+    )
+    group_history: int = Field(
+        default=20,
+        ge=0,
+        le=100,
+        description="How many of a group's last lines that did not speak to us come along with the next that "
+        "does; 0: none. They are held in memory and never stored.",
     )
     session_binding: SessionBinding | None = Field(default=None, description="How conversations become sessions.")
 
@@ -394,4 +419,5 @@ class Config(Section):
     )
     storage: Storage = section("How state is kept open.")
     audit: Audit = section("How the audit trail is kept from being cut.")
+    secrets: Secrets = section("How keys that are stored are kept from whoever reads the disk.")
     channels: Channels = section("The networks people write from.")

@@ -61,8 +61,10 @@ class Source:
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
-def read(text: str, environ: Mapping[str, str]) -> Source:
+def read(text: str, environ: Mapping[str, str], *, most: int | None = None) -> Source:
     """Read one YAML 1.2 document, with `${NAME}` replaced from `environ` in its values. Never raises.
+
+    `most` is how many values it may unfold into, when not as many as a `rookery.yaml` can need.
 
     Keys stay text as they are written, so that an account may be called 1 or null. Numbers, true, false and
     null are read, everything else is text; aliases are followed.
@@ -70,7 +72,8 @@ def read(text: str, environ: Mapping[str, str]) -> Source:
     yaml: Any = YAML(typ="safe", pure=True)
     yaml.max_depth = _DEEPEST
     yaml.composer.warn_double_anchors = False
-    reader = _Reader(environ)
+    most = _MOST_VALUES if most is None else most
+    reader = _Reader(environ, most)
     try:
         root = yaml.compose(text)
     except MarkedYAMLError as error:
@@ -84,7 +87,7 @@ def read(text: str, environ: Mapping[str, str]) -> Source:
     try:
         data = reader.value(root, ())
     except _TooMuchError:
-        return Source(problems=[Problem((), f"holds more than {_MOST_VALUES} values", 1)])
+        return Source(problems=[Problem((), f"holds more than {most} values", 1)])
     return Source(data, reader.written, reader.problems)
 
 
@@ -104,7 +107,8 @@ class _TooMuchError(Exception):
 
 
 class _Reader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], most: int) -> None:
+        self._most = most
         self.written: dict[Where, Written] = {}
         self.problems: list[Problem] = []
         self._environ = environ
@@ -112,7 +116,7 @@ class _Reader:
 
     def value(self, node: Any, where: Where, line: int | None = None) -> object:
         line = int(node.start_mark.line) + 1 if line is None else line
-        if len(self.written) >= _MOST_VALUES:
+        if len(self.written) >= self._most:
             raise _TooMuchError
         if id(node) in self._open:
             self._wrong(where, "refers to itself; write the value out", line)

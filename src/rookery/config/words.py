@@ -37,6 +37,29 @@ class ReplayThinking(StrEnum):
     """All of them."""
 
 
+class Processors(StrEnum):
+    """On how many processors the gateway's own threads run."""
+
+    ONE = "one"
+    """Event loop and writers together; what takes long, such as hashing a password, wherever there is room."""
+
+    ALL = "all"
+    """As the system likes."""
+
+
+class MasterKeyPlace(StrEnum):
+    """Where the master key lies, with which stored keys are sealed."""
+
+    FILE = "file"
+    """In `master.key` in the home, made with the first key that is sealed."""
+
+    ENVIRONMENT = "env"
+    """In `ROOKERY_MASTER_KEY`, 32 bytes in base64, that the gateway is started with."""
+
+    KEYRING = "keyring"
+    """In the keyring of the system; needs the extra `rookery[keyring]`."""
+
+
 class DmPolicy(StrEnum):
     """Who may write to an account directly."""
 

@@ -16,20 +16,24 @@ from rookery.gateway.turns import Turn
 from rookery.policy import AgentResource
 from rookery.sessions import Session
 from rookery.sessions.attachments import Attachments
+from rookery.sessions.profiles import Profiles
+from rookery.sessions.workspace import Workspace
 from rookery.users import Agent
 
 
 class Answering(Struct, frozen=True):
     """One try at answering a batch; what follows a crash or a failed write is another, of the same turn.
 
-    `session` and `attachments` are those of the one brain that answers, `standing` is what the store said of who
-    asks, `meter` counts the model calls, and `measured` is the meter as runs see it. `start` is over once the user
-    entry is written.
+    `session`, `attachments`, `profiles` and `workspace` are those of the one brain that answers, `standing` is
+    what the store said of who asks, `meter` counts the model calls, and `measured` is the meter as runs see it.
+    `start` is over once the user entry is written.
     """
 
     batch: Batch
     session: Session
     attachments: Attachments
+    profiles: Profiles
+    workspace: Workspace
     standing: Standing
     meter: TurnMeter
     measured: Measured

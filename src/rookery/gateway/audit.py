@@ -3,6 +3,9 @@
 Rows are only ever added. Each carries a hash over itself and the hash before it, so no row can be changed, taken
 out, put in or moved unseen. What a chain cannot show is that its end was cut off, or that somebody made it anew
 from some row on; for that its head is written down elsewhere every few minutes (`gateway.anchors`).
+
+Who is erased goes from the rows too (`gateway.leaving`): such a row keeps its place, its hash, and what was done
+when, and a later row of the one who erased them vouches for all of them together.
 """
 
 from __future__ import annotations
@@ -43,13 +46,13 @@ class KeptRow(Struct, frozen=True):
     seq: int
     row: AuditRow
     hash: str
+    redacted: tuple[str, ...] = ()
+    """The erasures by which it lost its names."""
 
 
 def keep(connection: Connection, row: AuditRow) -> None:
     """Add a row, chained to the one before it."""
-    if connection.dialect.name == "postgresql":
-        # Whoever adds at the same time waits: a row's hash covers the one before it.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    alone(connection)
     before = head(connection)
     connection.execute(
         insert(tables.audit).values(
@@ -62,6 +65,38 @@ def keep(connection: Connection, row: AuditRow) -> None:
             hash=chained("" if before is None else before.hash, row),
         )
     )
+
+
+def alone(connection: Connection) -> None:
+    """Whoever adds at the same time waits until this transaction ends: a row's hash covers the one before it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def keep_all(connection: Connection, added: Sequence[AuditRow]) -> None:
+    """Add rows in their order, each chained to the one before it, as `keep` would one by one."""
+    if not added:
+        return
+    keep(connection, added[0])
+    newest = head(connection)
+    assert newest is not None, "one was just kept"
+    hash = newest.hash
+    values: list[dict[str, object]] = []
+    for row in added[1:]:
+        hash = chained(hash, row)
+        values.append(
+            {
+                "at": row.at,
+                "actor": row.actor,
+                "on_behalf_of": row.on_behalf_of,
+                "action": row.action,
+                "object": row.object,
+                "decision": row.decision,
+                "hash": hash,
+            }
+        )
+    if values:
+        connection.execute(insert(tables.audit), values)
 
 
 def head(connection: Connection) -> KeptRow | None:
@@ -142,6 +177,32 @@ class Break(Struct, frozen=True):
 PAGE = 250
 """Rows looked at in one go."""
 
+ERASED = "user.erased"
+"""The action of a row that vouches for those which lost their names; its object begins with the tombstone."""
+
+
+class Vouched:
+    """What an erasure says of the rows that lost their names to it: how many, and a hash of all they keep."""
+
+    def __init__(self) -> None:
+        self.last = -1
+        self._count = 0
+        self._digest = hashlib.sha256()
+
+    def take(self, kept: KeptRow) -> None:
+        """The next of them, in their order."""
+        row = kept.row
+        kept_words = row.object if row.action == ERASED else ""
+        fields = [kept.seq, kept.hash, (row.at - _EPOCH) // _MICROSECOND, row.action, row.decision, kept_words]
+        self._digest.update(json.dumps(fields, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+        self._count += 1
+        self.last = kept.seq
+
+    @property
+    def words(self) -> str:
+        """As the row that vouches for them has it."""
+        return f"rows={self._count} sha256={self._digest.hexdigest()}"
+
 
 def verify(connection: Connection, anchors: Iterable[Anchor]) -> Break | None:
     """Look through the whole trail, some rows at a time. Returns the first break; None when it is whole."""
@@ -160,15 +221,19 @@ def after(connection: Connection, seq: int, limit: int = PAGE) -> list[KeptRow]:
 class Check:
     """Goes through the trail from its beginning, page by page; rows that are added meanwhile are looked at too.
 
-    `seq` is the last row looked at, `count` how many, `problem` the first break.
+    `seq` is the last row looked at, `count` how many, `redacted` how many of them lost their names, `problem` the
+    first break.
     """
 
     def __init__(self, anchors: Iterable[Anchor]) -> None:
         self._anchors = sorted(anchors, key=lambda anchor: anchor.seq)
         self._met = 0
         self._hash = ""
+        self._erased: dict[str, Vouched] = {}
+        self._vouched: dict[str, tuple[int, str]] = {}
         self.seq = -1
         self.count = 0
+        self.redacted = 0
         self.problem: Break | None = None
 
     def take(self, page: Sequence[KeptRow]) -> bool:
@@ -180,15 +245,39 @@ class Check:
             self._hash, self.seq, self.count = kept.hash, kept.seq, self.count + 1
         if not page and self._met < len(self._anchors):
             self.problem = _missing(self._anchors[self._met])
+        elif not page:
+            self.problem = self._unvouched()
         return bool(page)
 
+    def _unvouched(self) -> Break | None:
+        """Whether names went from rows without an erasure that says so of just these rows."""
+        for tombstone, found in self._erased.items():
+            vouched = self._vouched.get(tombstone)
+            if vouched is None or vouched[1] != found.words:
+                return Break(
+                    found.last,
+                    f"Row {found.last} and maybe others lost their names to {tombstone}, and no row of an erasure "
+                    "vouches for just these.",
+                )
+        for tombstone, (seq, words) in self._vouched.items():
+            if tombstone not in self._erased and words != Vouched().words:
+                return Break(seq, f"Row {seq} vouches for rows without names, which are not there.")
+        return None
+
     def _look(self, kept: KeptRow) -> Break | None:
-        if chained(self._hash, kept.row) != kept.hash:
+        if kept.redacted:
+            self.redacted += 1
+            for tombstone in kept.redacted:
+                self._erased.setdefault(tombstone, Vouched()).take(kept)
+        elif chained(self._hash, kept.row) != kept.hash:
             return Break(
                 kept.seq,
                 f"Row {kept.seq} ({kept.row.at:%Y-%m-%d %H:%M} UTC) does not follow from what is before it: it "
                 "was changed, or rows before it were changed, taken out, put in or moved.",
             )
+        if kept.row.action == ERASED:
+            tombstone, _, words = kept.row.object.partition(" ")
+            self._vouched[tombstone] = (kept.seq, words)
         while self._met < len(self._anchors) and self._anchors[self._met].seq <= kept.seq:
             anchor = self._anchors[self._met]
             if anchor.seq < kept.seq:
@@ -214,4 +303,4 @@ def _missing(anchor: Anchor) -> Break:
 def _kept(row: Row[tuple[object, ...]]) -> KeptRow:
     concerned = None if row.on_behalf_of is None else UserId(row.on_behalf_of)
     read = AuditRow(row.at, row.actor, concerned, row.action, row.object, row.decision)
-    return KeptRow(row.seq, read, row.hash)
+    return KeptRow(row.seq, read, row.hash, tuple((row.redacted or "").split()))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from rookery.policy import Member
+from rookery.policy import Decision, Member, Permission, let_in
 from rookery.users import Credential, CredentialKind, User, credentials
 
 DEVICE_IDLE = timedelta(hours=12)
@@ -33,9 +33,21 @@ class Caller(Struct, frozen=True):
     def actor(self) -> Member:
         return Member(self.user.id, self.user.role == "admin")
 
+    @property
+    def by_token(self) -> bool:
+        return self.credential.kind is CredentialKind.TOKEN
+
+    @property
+    def let_in(self) -> Decision:
+        """Whether the person may come in this way at all: by a token, or on the page."""
+        return let_in(self.user.permissions, Permission.API if self.by_token else Permission.WEB)
+
 
 def caller_behind(connection: Connection, secret: str, kind: CredentialKind, now: datetime) -> Caller | None:
-    """Who shows this secret; None when it is nobody's, of another kind, ran out, or its user may not come in."""
+    """Who shows this secret; None when it is nobody's, of another kind, ran out, or its user may not come in.
+
+    Whether they may come in this very way their `let_in` says.
+    """
     found = credentials.behind(connection, secret)
     if found is None:
         return None
@@ -50,7 +62,8 @@ def still(connection: Connection, caller: Caller, now: datetime) -> Caller | Non
     found = credentials.find(connection, caller.credential.id)
     if found is None or not found[0].enabled or found[1].held or ran_out(found[1], now):
         return None
-    return Caller(*found)
+    now_is = Caller(*found)
+    return now_is if now_is.let_in else None
 
 
 def prune(connection: Connection, now: datetime) -> None:

@@ -16,6 +16,13 @@ class Name(StrEnum):
     NEW = "new"
     STOP = "stop"
     USAGE = "usage"
+    FRIENDS = "friends"
+    TALK = "talk"
+    LINK = "link"
+    UNLINK = "unlink"
+    ADMIT = "admit"
+    PRIVACY = "privacy"
+    EXPORT = "export"
     APPROVE = "approve"
     DENY = "deny"
 
@@ -35,6 +42,13 @@ SUMMARIES: dict[Name, str] = {
     Name.NEW: "/new [title] – begin a new conversation; the old one is kept",
     Name.STOP: "/stop – stop the answer that is being written, and what waits behind it",
     Name.USAGE: "/usage – what your assistants used today and this month, and what it cost",
+    Name.FRIENDS: "/friends – your assistants, and which of them answers here",
+    Name.TALK: "/talk [name or number] – let another of them answer in this chat",
+    Name.LINK: "/link – a code that joins another address of yours to you",
+    Name.UNLINK: "/unlink [N] – your addresses, and taking one of them off",
+    Name.ADMIT: "/admit [user] – let this group in, with you or another person as its sponsor",
+    Name.PRIVACY: "/privacy – what is kept of you, and who could read it",
+    Name.EXPORT: "/export – how to get everything of yours, or have it erased",
     Name.APPROVE: "/approve [N] – allow what I asked you about, this once",
     Name.DENY: "/deny [N] – do not allow it",
 }

@@ -20,6 +20,7 @@ from rookery.gateway import approvals, deliveries, rights
 from rookery.gateway.answering import Answering
 from rookery.gateway.approvals import Approval
 from rookery.gateway.deliveries import Delivery
+from rookery.gateway.friends import signed
 from rookery.gateway.log import Logger
 from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
 from rookery.gateway.shelf import where
@@ -270,7 +271,9 @@ class AsksThePerson:
                 due_at=approval.asked_at,
                 created_at=approval.asked_at,
             )
-            for number, chunk in enumerate(chunks(text, self._consent.chunk_limit(route.channel)))
+            for number, chunk in enumerate(
+                chunks(signed(self._answering.agent, route, text), self._consent.chunk_limit(route.channel))
+            )
         ]
 
 

@@ -170,6 +170,15 @@ def mark_dead(connection: Connection, delivery_id: DeliveryId, attempts: int, pr
     )
 
 
+def forget_words(connection: Connection, delivery: Delivery) -> None:
+    """Forget what a delivery says; that it was made, and what became of it, stays."""
+    as_agent(connection, delivery.agent_id)
+    bodies = tables.outbox_bodies
+    connection.execute(
+        delete(bodies).where(bodies.c.agent_id == delivery.agent_id, bodies.c.delivery_id == delivery.delivery_id)
+    )
+
+
 def dead_letters(connection: Connection, limit: int = 100, channel: str | None = None) -> list[DeadLetter]:
     """The newest deliveries that failed for good, of one channel or of all."""
     query = select(tables.outbox).where(_o.status == Status.DEAD.value)

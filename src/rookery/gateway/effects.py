@@ -7,11 +7,26 @@ from typing import assert_never
 from msgspec import Struct
 
 from rookery import ids
-from rookery.gateway import audit, commands, opening, rights, spending, turn_facts, turns, yes_or_no
+from rookery.gateway import (
+    admitting,
+    audit,
+    commands,
+    friends,
+    link_commands,
+    opening,
+    privacy,
+    rights,
+    spending,
+    turn_facts,
+    turns,
+    unlinking,
+    yes_or_no,
+)
 from rookery.gateway.approvals import Approval
 from rookery.gateway.arrival import Arrival
 from rookery.gateway.audit import AuditRow
 from rookery.gateway.commands import Command, Name
+from rookery.gateway.deliveries import Delivery
 from rookery.gateway.positions import in_words
 from rookery.gateway.turns import Turn
 from rookery.ids import SessionId, TurnId
@@ -20,12 +35,13 @@ from rookery.policy import Action, Decision, Operator, PersonResource, may, prin
 
 
 class Effect(Struct, frozen=True):
-    """What a command did, and what it says."""
+    """What a command did, and what it says; nothing where its `notes` say it."""
 
     answer: str
     turns: tuple[Turn, ...] = ()
     stopped: tuple[TurnId, ...] = ()
     answered: tuple[Approval, ...] = ()
+    notes: tuple[Delivery, ...] = ()
 
 
 _ACTIONS = {
@@ -35,6 +51,13 @@ _ACTIONS = {
     Name.NEW: Action.NEW_SESSION,
     Name.STOP: Action.STOP_TURN,
     Name.USAGE: Action.READ_STATUS,
+    Name.FRIENDS: Action.READ_STATUS,
+    Name.TALK: Action.READ_STATUS,
+    Name.LINK: Action.READ_STATUS,
+    Name.UNLINK: Action.READ_STATUS,
+    Name.ADMIT: Action.READ_STATUS,
+    Name.PRIVACY: Action.READ_STATUS,
+    Name.EXPORT: Action.READ_STATUS,
     Name.APPROVE: Action.APPROVE,
     Name.DENY: Action.APPROVE,
 }
@@ -59,6 +82,20 @@ def carry_out(arrival: Arrival, command: Command) -> Effect:
             return _stop(arrival)
         case Name.USAGE:
             return Effect(_usage(arrival))
+        case Name.FRIENDS:
+            return Effect(friends.listed(arrival))
+        case Name.TALK:
+            return Effect(friends.talk(arrival, command.rest))
+        case Name.LINK:
+            linked = link_commands.answer(arrival, command.rest)
+            return Effect(linked.answer, notes=linked.notes)
+        case Name.UNLINK:
+            said, notes = unlinking.answer(arrival, command.rest)
+            return Effect(said, notes=notes)
+        case Name.ADMIT:
+            return Effect(f"This group is let in already; {arrival.agent.name} answers here.")
+        case Name.PRIVACY | Name.EXPORT:
+            return Effect(privacy.answer(arrival, export=command.name is Name.EXPORT))
         case Name.APPROVE | Name.DENY:
             said, answered = yes_or_no.answer(arrival, command.rest, allow=command.name is Name.APPROVE)
             return Effect(said, answered=answered)
@@ -68,8 +105,12 @@ def carry_out(arrival: Arrival, command: Command) -> Effect:
 
 def _may_use(arrival: Arrival, name: Name) -> Decision:
     guest = arrival.sender.user is None
-    if guest and name in (Name.STATUS, Name.USAGE, Name.APPROVE, Name.DENY):
+    if guest and name not in (Name.HELP, Name.WHOAMI, Name.NEW, Name.STOP):
         return Decision(False, "Guests can use /help, /whoami, /new and /stop.")
+    if name in (Name.FRIENDS, Name.TALK) and not (allowed := friends.may_use(arrival)):
+        return allowed
+    if name is Name.ADMIT and not (allowed := admitting.may_use(arrival.sender, arrival.message.chat.kind)):
+        return allowed
     return rights.ask(arrival.sender, arrival.agent, _ACTIONS[name], arrival.message.route)
 
 

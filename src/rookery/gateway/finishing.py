@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from rookery.agents import messages_of
 from rookery.channels.chunks import chunks
-from rookery.gateway import deliveries, rights, turns
+from rookery.gateway import deliveries, friends, rights, turns
 from rookery.gateway.answering import Answering
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.endings import Ending
@@ -114,7 +114,9 @@ class Finishing:
                 due_at=now,
                 created_at=now,
             )
-            for number, text in enumerate(chunks(ending.text, self._chunk_limit(route.channel)))
+            for number, text in enumerate(
+                chunks(friends.signed(agent, route, ending.text), self._chunk_limit(route.channel))
+            )
         ]
 
     def _report(self, answering: Answering, ending: Ending) -> None:

@@ -8,25 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from rookery import users
 from rookery.channels.contract import Channel, Outcome, Receipt
 from rookery.errors import ChannelUnavailable, RookeryError, StorageUnavailable
 from rookery.gateway import (
-    approvals,
-    callers,
     commands,
     deliveries,
-    idempotency,
     inbound,
-    seen,
-    setup_codes,
+    tables,
     turns,
 )
 from rookery.gateway.anchors import EVERY, Anchors, write_head
@@ -37,22 +32,29 @@ from rookery.gateway.denials import Denials
 from rookery.gateway.equipment import RunLimits
 from rookery.gateway.guessing import Guesses
 from rookery.gateway.inbound import Taken, Wish
+from rookery.gateway.key_states import KeyStates
+from rookery.gateway.keyring import Keyring
 from rookery.gateway.lanes import Lanes
 from rookery.gateway.log import Logger
 from rookery.gateway.metrics import Metrics
 from rookery.gateway.outbox import Outbox
+from rookery.gateway.overheard import Overheard, group_of
+from rookery.gateway.pairing import CODE_WINDOW, WRONG_CODES
 from rookery.gateway.providers import Providers
+from rookery.gateway.pruning import prune
 from rookery.gateway.refusals import Refusals
 from rookery.gateway.revocations import Revocations
 from rookery.gateway.rules import Rules
 from rookery.gateway.turn import TurnRunner
 from rookery.gateway.turns import Turn
+from rookery.gateway.vault import Vault
 from rookery.gateway.watchers import Watchers
 from rookery.messages import InboundMessage
 from rookery.sessions import Brains
 from rookery.storage import Database
 from rookery.tools import TimeTool, Tool
 from rookery.usage import Prices
+from rookery.users.grants import stored_keys
 from rookery.users.hashing import Hasher
 
 GRACE = 10.0
@@ -62,7 +64,6 @@ DEFAULT_CHUNK_LIMIT = 4000
 """The chunk limit for a channel that is gone from the configuration."""
 
 _MAINTENANCE_EVERY = timedelta(hours=6)
-_WORDS_KEPT = timedelta(days=30)
 
 Wait = Callable[[float], Coroutine[Any, Any, None]]
 
@@ -95,30 +96,38 @@ class Gateway:
         anchors: Anchors | None = None,
         web: Web | None = None,
         prices: Prices | None = None,
+        vault: Vault,
     ) -> None:
         """`web` is where files are fetched that messages name by an address; without it none are.
 
-        `prices` are what model calls cost; without them nobody knows.
+        `prices` are what model calls cost; without them nobody knows. `vault` opens the keys that are sealed.
         """
         self.database = database
         self.brains = brains
         self.providers = providers
+        self.vault = vault
         self.prices = prices or Prices()
         self.channels: Mapping[str, Channel] = {channel.name: channel for channel in channels}
         self.watchers = Watchers()
+        self.overheard = Overheard()
         self.revocations = Revocations()
         self.metrics = Metrics()
         self.denials = Denials(log, now)
         self.refusals = Refusals(now)
         self.anchors = anchors
         self.guesses = Guesses(now)
+        self.code_guesses = Guesses(now, window=CODE_WINDOW, from_one=WRONG_CODES)
         self.hasher = hasher or Hasher()
         self.settings = settings
         self.now = now
         self.log = log
         self.accepting = False
         self._wait = wait
+        self.key_states = KeyStates(database, providers.cooldowns, now, log)
+        self.keyring = Keyring(providers, vault, log)
         self.capacity = ModelCapacity(settings.capacity, wait=wait)
+        self.erasing = asyncio.Lock()
+        """Held while one person's or friend's erasure goes on; never two at once."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling = False
         self._unseen_ends = 0
@@ -141,6 +150,7 @@ class Gateway:
             database=database,
             brains=brains,
             providers=providers,
+            keyring=self.keyring,
             prices=self.prices,
             capacity=self.capacity,
             watchers=self.watchers,
@@ -167,6 +177,8 @@ class Gateway:
 
         Raises `StorageUnavailable` when the state cannot be read.
         """
+        await self.know_keys()
+        await self._go_on_erasing()
         await self._take_up()
         self.accepting = True
         for channel in self.channels.values():
@@ -218,6 +230,15 @@ class Gateway:
         self.settings = settings
         self.capacity.configure(settings.capacity)
 
+    async def know_keys(self) -> None:
+        """Learn what earlier processes found out about keys, and of which providers the store has shared ones.
+
+        At the start, and when a shared key came or went. Raises `StorageUnavailable`.
+        """
+        await self.key_states.load()
+        stored = await self.database.read(stored_keys)
+        self.providers.keyed = frozenset(stored.values())
+
     async def idle(self) -> None:
         """Wait until every accepted message is answered and every answer tried once; for tests and `demo`."""
         while True:
@@ -239,6 +260,7 @@ class Gateway:
         for channel in self.channels.values():
             await channel.stop()
         await self.hasher.close()
+        await self.key_states.close()
         await self.providers.close()
         await self.brains.close()
         await self._write_head()
@@ -265,13 +287,24 @@ class Gateway:
         """What is committed now becomes known to the lanes and the outbox."""
         if answered is not None and taken.answer is not None:
             answered(taken.answer)
-        for turn in taken.turns:
+        if taken.heard is not None:
+            self.overheard.keep(taken.heard)
+        if taken.emptied is not None:
+            self.overheard.take(taken.emptied)
+        accepted = [self._with_overheard(turn) for turn in taken.turns]
+        for turn in accepted:
             if queued is not None and turn.turn_id == taken.receipt.turn_id:
                 queued(turn)
         self.lanes.stop(taken.stopped)
         self.consent.answered(taken.answered)
-        self.lanes.add(taken.turns)
+        self.lanes.add(accepted)
         self.outbox.push(taken.deliveries)
+
+    def _with_overheard(self, turn: Turn) -> Turn:
+        """A message in a group takes with it what was said there before: it is told once."""
+        group = group_of(turn.agent_id, turn.route) if turn.kind is turns.Kind.MESSAGE else None
+        lines = () if group is None else self.overheard.take(group)
+        return replace(turn, overheard=lines) if lines else turn
 
     def added(self, queued: Sequence[Turn]) -> None:
         """Turns that something else than a message queued and committed."""
@@ -290,6 +323,20 @@ class Gateway:
             if self.accepting:
                 self._refill_soon()
             raise
+
+    def begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Have something done whoever waits for it; when the gateway ends, the rest is the next start's."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _go_on_erasing(self) -> None:
+        """Before anything of theirs is taken up: what is left of people whose erasure was interrupted."""
+        if await self.database.read(_any_erasure):
+            from rookery.gateway.leaving import resume
+
+            await resume(self)
 
     async def _take_up(self) -> None:
         """Queue and send what was accepted or answered and has no end yet."""
@@ -360,7 +407,8 @@ class Gateway:
         while True:
             await self._wait(_MAINTENANCE_EVERY.total_seconds())
             try:
-                await self.database.write(self._prune)
+                await self.database.write(lambda connection: prune(connection, self.now()))
+                await self._go_on_erasing()
             except StorageUnavailable as error:
                 self.log.warning("maintenance.waits", error=error.detail)
 
@@ -374,17 +422,6 @@ class Gateway:
         if self.anchors is not None:
             await write_head(self.anchors, self.database, now=self.now, log=self.log)
 
-    def _prune(self, connection: Connection) -> None:
-        now = self.now()
-        seen.prune(connection, now)
-        idempotency.prune(connection, now)
-        callers.prune(connection, now)
-        setup_codes.prune(connection, now)
-        agents = [agent.id for agent in users.list_agents(connection)]
-        turns.prune(connection, agents, now - _WORDS_KEPT)
-        deliveries.prune(connection, agents, now - _WORDS_KEPT)
-        approvals.prune(connection, now - _WORDS_KEPT)
-
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
@@ -395,3 +432,7 @@ class Gateway:
         if not task.cancelled() and (error := task.exception()) is not None:
             detail = error.detail if isinstance(error, RookeryError) else type(error).__name__
             self.log.error("task.broke", task=task.get_name(), error=detail)
+
+
+def _any_erasure(connection: Connection) -> bool:
+    return connection.execute(select(tables.erasures.c.tombstone).limit(1)).first() is not None

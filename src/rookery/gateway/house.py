@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
+from typing import assert_never
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -18,12 +20,14 @@ from rookery.channels.terminal import CHANNEL as TERMINAL
 from rookery.channels.terminal import TerminalChannel
 from rookery.channels.webchat import CHANNEL as WEBCHAT
 from rookery.config import CHANNEL_NAMES, Config, Secret
+from rookery.config.words import MasterKeyPlace
 from rookery.errors import ConfigError, Conflict, InvalidInput, NotFound
-from rookery.gateway import schema
+from rookery.gateway import schema, sealed
 from rookery.gateway.anchors import Anchors
 from rookery.gateway.gateway import Gateway
 from rookery.gateway.home import Home
 from rookery.gateway.log import Logger
+from rookery.gateway.master_key import EnvironmentKey, FileKey, KeyringKey, MasterKeySource
 from rookery.gateway.pricing import tariffs
 from rookery.gateway.providers import Providers
 from rookery.gateway.settings import (
@@ -33,6 +37,7 @@ from rookery.gateway.settings import (
     providers_from,
     settings_from,
 )
+from rookery.gateway.vault import Vault
 from rookery.ids import AgentId
 from rookery.messages import ChatKind
 from rookery.outbound.lazy import LazyOutbound
@@ -40,6 +45,7 @@ from rookery.sessions import Brains, FileBrains, RowBrains
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
 from rookery.usage import Prices
+from rookery.users.grants import stored_keys
 from rookery.users.hashing import Cost, Hasher
 
 
@@ -69,9 +75,11 @@ async def open_house(
     grace: float,
     answering: bool = True,
     hashing: Cost | None = None,
+    environment_key: EnvironmentKey | None = None,
 ) -> AsyncGenerator[House]:
     """Open the state under `home` and make a gateway over it, not started. The home's lock is the caller's.
 
+    `environment_key` is the master key this process was started with, for who keeps it there.
     `hashing` is what a password's hash costs, when not the usual.
 
     With `answering` False nobody will be answered: then the configuration may still name people who are to be
@@ -83,13 +91,18 @@ async def open_house(
     settings = settings_from(config)
     async with AsyncExitStack() as stack:
         database = await _open_database(home, config, stack)
+        brains = _open_brains(home, config, database, stack)
+        hasher = Hasher(hashing)
+        if answering and config.users_file is not None:
+            await _take_up_people(home, config, database, brains, hasher, now, log)
         with nullcontext() if answering else suppress(ConfigError):
             await database.write(lambda connection: fit(connection, config, now()))
-        brains = _open_brains(home, config, database, stack)
         outbound = LazyOutbound()
         stack.push_async_callback(outbound.close)
         providers, shared_keys = providers_from(config, outbound, now)
         check_models(config, providers)
+        for shared_key in shared_keys.values():
+            log.hide(shared_key.key.secret)
         gateway = Gateway(
             database=database,
             brains=brains,
@@ -98,16 +111,57 @@ async def open_house(
             settings=settings,
             now=now,
             log=log,
-            hasher=Hasher(hashing),
+            hasher=hasher,
             anchors=Anchors(home.audit_heads, *([config.audit.file] if config.audit.file else [])),
             web=outbound,
             prices=Prices(tariffs(config)),
+            vault=Vault(
+                _master_key(home, config, environment_key),
+                hide=log.hide,
+                anything_sealed=partial(sealed.anything, database, brains),
+            ),
         )
         stack.push_async_callback(gateway.close, grace)
         terminal = gateway.channels.get(TERMINAL)
         if isinstance(terminal, TerminalChannel):
             terminal.on_attach = partial(gateway.outbox.wake, TERMINAL, TERMINAL_ACCOUNT)
         yield House(home, gateway, outbound)
+
+
+async def _take_up_people(
+    home: Home,
+    config: Config,
+    database: Database,
+    brains: Brains,
+    hasher: Hasher,
+    now: Callable[[], datetime],
+    log: Logger,
+) -> None:
+    """Apply the people file, before anything else asks who there is."""
+    from rookery.gateway.people_file import Parts
+    from rookery.gateway.users_file import path_of, take_up
+    from rookery.policy import Operator, principal
+
+    assert config.users_file is not None, "only asked when the configuration names one"
+    path = path_of(home, config.users_file)
+    try:
+        await take_up(path, os.environ, Parts(database, brains, hasher, now, config, principal(Operator())), log)
+    except BaseException:
+        await hasher.close()
+        await brains.close()
+        raise
+
+
+def _master_key(home: Home, config: Config, environment_key: EnvironmentKey | None) -> MasterKeySource:
+    match config.secrets.master_key:
+        case MasterKeyPlace.FILE:
+            return FileKey(home.path)
+        case MasterKeyPlace.ENVIRONMENT:
+            return environment_key or EnvironmentKey(None)
+        case MasterKeyPlace.KEYRING:
+            return KeyringKey(home.path)
+        case _:
+            assert_never(config.secrets.master_key)
 
 
 async def _open_database(home: Home, config: Config, stack: AsyncExitStack) -> Database:
@@ -155,6 +209,11 @@ def fit(connection: Connection, config: Config, now: datetime) -> None:
         ) from error
     except (Conflict, InvalidInput) as error:
         raise ConfigError(f"agents.list names an agent that cannot be: {error.detail}") from error
+    for name in sorted(config.models.shared_keys.keys() & stored_keys(connection).keys()):
+        raise ConfigError(
+            f"models.sharedKeys names {name!r}, which is also sealed in the store; choose another name, or take "
+            f"that one away: rookery key unshare {name}"
+        )
     for number, binding in enumerate(config.bindings):
         where = f"bindings[{number}]"
         try:

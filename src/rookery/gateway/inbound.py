@@ -16,16 +16,31 @@ from sqlalchemy import Connection
 from rookery import ids, users
 from rookery.channels.chunks import chunks
 from rookery.channels.contract import Outcome, Receipt
+from rookery.config.words import GroupPolicy
 from rookery.errors import InvalidInput
-from rookery.gateway import commands, deliveries, idempotency, opening, rights, seen, turns
+from rookery.gateway import (
+    admitting,
+    commands,
+    deliveries,
+    friends,
+    guests,
+    idempotency,
+    link_commands,
+    opening,
+    pairing,
+    rights,
+    seen,
+    turns,
+)
 from rookery.gateway.approvals import Approval
-from rookery.gateway.arrival import Arrival
+from rookery.gateway.arrival import Arrival, Bound
 from rookery.gateway.bind import Binding
-from rookery.gateway.commands import Command
+from rookery.gateway.commands import Command, Name
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.effects import carry_out
 from rookery.gateway.idempotency import Once
 from rookery.gateway.opening import LiveSession
+from rookery.gateway.overheard import Group, Heard, group_of, line_of
 from rookery.gateway.rights import Right, Sender
 from rookery.gateway.rules import READ_IN_THE_SESSION, Rules
 from rookery.gateway.standing import stand
@@ -41,7 +56,8 @@ from rookery.users import Agent
 class Taken(Struct, frozen=True):
     """What became of a message, and what the running gateway is to do about it once it is committed.
 
-    `answer`: what a command says to somebody who holds the line for it.
+    `answer`: what a command says to somebody who holds the line for it. `heard`: a line of a group that was not
+    said to us, and may be told with the next that is; `emptied`: the group whose lines are told no more.
     """
 
     receipt: Receipt
@@ -50,6 +66,8 @@ class Taken(Struct, frozen=True):
     stopped: tuple[TurnId, ...] = ()
     answered: tuple[Approval, ...] = ()
     answer: str | None = None
+    heard: Heard | None = None
+    emptied: Group | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +140,40 @@ def _decide(
     if before is not None:
         return Taken(Receipt(Outcome.DUPLICATE, turn_id=before.turn_id))
     sender = rights.identify(connection, message.route, rules)
+    if sender.user is None:
+        linked = link_commands.of_stranger(connection, message, turn_id, rules, now)
+        if linked is not None:
+            if linked.refusal:
+                return _end(connection, message, Outcome.REFUSED, linked.refusal)
+            return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn_id), deliveries=linked.notes)
+    if pairing.offered(sender, message.route, rules):
+        asked = pairing.answer(connection, message.route, turn_id, now)
+        return _end(connection, message, Outcome.REFUSED, asked.reason, asked.said)
     if not sender.admitted:
-        return _end(connection, message, Outcome.REFUSED, sender.admitted.reason)
+        heard = _overheard(connection, sender, message, rules)
+        return _end(connection, message, Outcome.REFUSED, sender.admitted.reason, heard=heard)
     if not _spoken_to(message, rules):
-        return _end(connection, message, Outcome.IGNORED, "The message did not mention the assistant.")
+        heard = _overheard(connection, sender, message, rules)
+        reason = "The message did not mention the assistant."
+        return _end(connection, message, Outcome.IGNORED, reason, heard=heard)
     bound = _bind(connection, sender, message, rules, wish)
     if isinstance(bound, str):
-        return _end(connection, message, Outcome.REFUSED, bound)
-    agent, binding = bound
+        spoken = admitting.spoken(connection, message, sender, rules, turn_id, now)
+        if spoken.let_in:
+            return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn_id), deliveries=spoken.said)
+        return _end(connection, message, Outcome.REFUSED, bound, spoken.said)
+    agent = bound.agent
     decision = rights.ask(sender, agent, Action.TALK, message.route)
     if not decision:
         return _end(connection, message, Outcome.REFUSED, decision.reason)
-    place = _place(connection, sender, agent, binding, message, rules, wish, now)
-    arrival = Arrival(connection, message, turn_id, sender, agent, place, chunk_limit, now, in_line)
     command = commands.parse(message.text)
+    if sender.user is None:
+        counted = guests.count(connection, sender, agent, rules, now, command=command is not None)
+        if not counted.allowed:
+            told = guests.tell(connection, sender, agent, message.route, counted, turn_id, chunk_limit, now)
+            return _end(connection, message, Outcome.REFUSED, counted.reason, told)
+    place = _place(connection, sender, agent, bound.binding, message, rules, wish, now)
+    arrival = Arrival(connection, message, turn_id, sender, bound, place, chunk_limit, now, in_line)
     return _accept(arrival, wish) if command is None else _command(arrival, command, wish)
 
 
@@ -149,10 +187,37 @@ def _spoken_to(message: InboundMessage, rules: Rules) -> bool:
     return account is not None and not account.require_mention
 
 
-def _end(connection: Connection, message: InboundMessage, outcome: Outcome, reason: str) -> Taken:
-    """Keep that the message was not let in. Nothing of it is processed, and nothing but its id is kept."""
+def _end(
+    connection: Connection,
+    message: InboundMessage,
+    outcome: Outcome,
+    reason: str,
+    said: tuple[Delivery, ...] = (),
+    heard: Heard | None = None,
+) -> Taken:
+    """Keep that the message was not let in. Nothing of it is processed, and nothing but its id is kept.
+
+    `said`: what whoever wrote it is told, if anything. `heard`: its words, where they may be told in a while.
+    """
     seen.settle(connection, message, outcome)
-    return Taken(Receipt(outcome, reason))
+    return Taken(Receipt(outcome, reason), deliveries=said, heard=heard)
+
+
+def _overheard(connection: Connection, sender: Sender, message: InboundMessage, rules: Rules) -> Heard | None:
+    """The message as a line of a group that was let in; None where lines are not kept, and for a command."""
+    account = rules.account(message.channel, message.account)
+    if account is None or not account.group_history or account.group_policy is GroupPolicy.DISABLED:
+        return None
+    if commands.parse(message.text) is not None or (sender.user is not None and not sender.user.enabled):
+        return None
+    if message.chat.kind is ChatKind.DM:
+        return None
+    group = rights.group_at(connection, message.route, rules)
+    if isinstance(group, str) or not group.agent.enabled:
+        return None
+    where = group_of(group.agent.id, message.route)
+    assert where is not None, "it is no chat of two"
+    return Heard(where, line_of(message, stranger=not sender.admitted), account.group_history)
 
 
 # --- bind ---------------------------------------------------------------------------------------------------
@@ -160,28 +225,33 @@ def _end(connection: Connection, message: InboundMessage, outcome: Outcome, reas
 
 def _bind(
     connection: Connection, sender: Sender, message: InboundMessage, rules: Rules, wish: Wish
-) -> tuple[Agent, Binding | None] | str:
+) -> Bound | str:
     """Who answers: the agent and the rule that said so, or why nobody does. Access is the gate's word."""
     if wish.agent_id is not None:
-        return users.get_agent(connection, wish.agent_id), None
+        fixed = friends.why_fixed(message.route, wished=True, ruled=False)
+        return Bound(users.get_agent(connection, wish.agent_id), fixed=fixed)
     if message.chat.kind is not ChatKind.DM:
         group = rights.group_at(connection, message.route, rules)
-        return group if isinstance(group, str) else (group.agent, group.binding)
+        return group if isinstance(group, str) else Bound(group.agent, group.binding)
     binding = rules.bindings.find(message.channel, message.account, message.chat, message.thread_id)
     bound = rights.agent_named(connection, binding)
     if sender.user is not None:
-        # A person's messages are their own agent's. A rule can pick another of theirs, for a chat it names.
+        # A person's messages are their own agent's. A rule can say which, for a chat it names; elsewhere they do.
         if (
             binding is not None
             and binding.peer_id is not None
             and bound is not None
             and bound.owner == sender.user.id
         ):
-            return bound, binding
-        return users.get_agent(connection, sender.user.main_agent), None
+            return Bound(bound, binding, fixed=friends.why_fixed(message.route, wished=False, ruled=True))
+        if wish.session is not None or wish.place is not None:
+            fixed = friends.why_fixed(message.route, wished=True, ruled=False)
+            return Bound(users.get_agent(connection, sender.user.main_agent), fixed=fixed)
+        answers = users.answering(connection, sender.user, message.route)
+        return Bound(answers.agent, lost=answers.lost)
     if bound is None or not bound.shared:
         return f"No shared agent is bound to this account ({message.channel}@{message.account})."
-    return bound, binding
+    return Bound(bound, binding)
 
 
 # --- place --------------------------------------------------------------------------------------------------
@@ -269,13 +339,15 @@ def _accept(arrival: Arrival, wish: Wish) -> Taken:
         now=now,
         aside=wish.aside,
     )
-    return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn.turn_id), turns=(turn,))
+    told = _say(arrival, friends.explained(arrival)) if arrival.bound.lost else ()
+    return Taken(Receipt(Outcome.ACCEPTED, turn_id=turn.turn_id), turns=(turn,), deliveries=told)
 
 
 def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
     """Carry out a command and keep its answer with its effect, for whoever does not wait for it."""
     turn_id = arrival.turn_id
     effect = carry_out(arrival, command)
+    answer = f"{friends.explained(arrival)}\n\n{effect.answer}" if arrival.bound.lost else effect.answer
     receipt = Receipt(Outcome.ACCEPTED, turn_id=turn_id)
     if wish.attended:
         return Taken(
@@ -283,25 +355,10 @@ def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
             turns=effect.turns,
             stopped=effect.stopped,
             answered=effect.answered,
-            answer=effect.answer,
+            answer=answer,
+            deliveries=effect.notes,
         )
-    answered = tuple(
-        Delivery(
-            delivery_id=DeliveryId(f"{turn_id}.0.{number}"),
-            turn_id=turn_id,
-            agent_id=arrival.agent.id,
-            principal=arrival.principal,
-            speaker=arrival.agent.name,
-            route=arrival.message.route,
-            text=text,
-            attempts=0,
-            due_at=arrival.now,
-            created_at=arrival.now,
-        )
-        for number, text in enumerate(chunks(effect.answer, arrival.chunk_limit))
-    )
-    for delivery in answered:
-        deliveries.add(arrival.connection, delivery)
+    answered = _say(arrival, answer) if effect.answer else ()
     if arrival.message.channel in READ_IN_THE_SESSION:
         turns.add_command(
             arrival.connection,
@@ -317,7 +374,34 @@ def _command(arrival: Arrival, command: Command, wish: Wish) -> Taken:
     return Taken(
         receipt,
         turns=effect.turns,
-        deliveries=answered,
+        deliveries=(*answered, *effect.notes),
         stopped=effect.stopped,
         answered=effect.answered,
+        emptied=group_of(arrival.agent.id, arrival.message.route)
+        if command.name is Name.NEW and effect.turns
+        else None,
     )
+
+
+def _say(arrival: Arrival, text: str) -> tuple[Delivery, ...]:
+    """Keep what is said to the sender at once, by the gateway and in the name of who answers."""
+    said = tuple(
+        Delivery(
+            delivery_id=DeliveryId(f"{arrival.turn_id}.0.{number}"),
+            turn_id=arrival.turn_id,
+            agent_id=arrival.agent.id,
+            principal=arrival.principal,
+            speaker=arrival.agent.name,
+            route=arrival.message.route,
+            text=piece,
+            attempts=0,
+            due_at=arrival.now,
+            created_at=arrival.now,
+        )
+        for number, piece in enumerate(
+            chunks(friends.signed(arrival.agent, arrival.message.route, text), arrival.chunk_limit)
+        )
+    )
+    for delivery in said:
+        deliveries.add(arrival.connection, delivery)
+    return said

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
+
+from rookery.gateway.redaction import Redaction
 
 Field = str | int | float | bool | None | list[str]
 
@@ -25,6 +27,19 @@ class Logger(Protocol):
 
     def exception(self, event: str, **fields: Field) -> None:
         """An error with where the exception being handled came from; its message is left out."""
+        ...
+
+    def hide(self, secret: str) -> None:
+        """From here on never write this, also not inside of something longer or written another way."""
+        ...
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """The optional ability of a log to take lines out again."""
+
+    async def forget(self, unwanted: Callable[[bytes], bool]) -> int:
+        """See `JsonLog.forget`."""
         ...
 
 
@@ -44,6 +59,8 @@ class JsonLog:
         self._timer: asyncio.TimerHandle | None = None
         self._descriptor: int | None = None
         self._size = 0
+        self._paused = False
+        self._redaction = Redaction()
 
     def info(self, event: str, **fields: Field) -> None:
         self._keep("info", event, fields)
@@ -61,16 +78,34 @@ class JsonLog:
     def exception(self, event: str, **fields: Field) -> None:
         self.error(event, **{**fields, **_origin()})
 
+    def hide(self, secret: str) -> None:
+        self._redaction.add(secret)
+
     def flush(self) -> None:
         """Write what waits. A log that cannot be written is no reason to stop answering people."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._paused:
+            return
         lines, self._waiting = b"".join(self._waiting), []
         with contextlib.suppress(OSError):
             if lines:
                 descriptor = self._open(len(lines))  # first, for it may set the size anew
                 self._size += os.write(descriptor, lines)
+
+    async def forget(self, unwanted: Callable[[bytes], bool]) -> int:
+        """Take every line out that `unwanted` says so of, from the rotated files too; says how many they were.
+
+        What is logged meanwhile waits in memory. Raises `OSError`: then some may be there still.
+        """
+        self.close()
+        self._paused = True
+        try:
+            return await asyncio.to_thread(_rewrite, self._path, unwanted)
+        finally:
+            self._paused = False
+            self.flush()
 
     def close(self) -> None:
         """Write what waits and close the file; the next event opens it again."""
@@ -81,7 +116,8 @@ class JsonLog:
 
     def _keep(self, level: str, event: str, fields: Mapping[str, Field]) -> None:
         at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        self._waiting.append(msgspec.json.encode({"at": at, "level": level, "event": event, **fields}) + b"\n")
+        line = msgspec.json.encode({"at": at, "level": level, "event": event, **fields}) + b"\n"
+        self._waiting.append(self._redaction.clean(line))
 
     def _flush_soon(self) -> None:
         try:
@@ -109,6 +145,30 @@ class JsonLog:
         return self._descriptor
 
 
+def _rewrite(path: Path, unwanted: Callable[[bytes], bool]) -> int:
+    gone = 0
+    for number in range(BACKUPS + 1):
+        file = path if number == 0 else path.with_name(f"{path.name}.{number}")
+        if not file.exists():
+            continue
+        found, anew = 0, file.with_name(f"{file.name}.rewritten")
+        descriptor = os.open(anew, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with file.open("rb") as old, open(descriptor, "wb") as new:
+            for line in old:
+                if unwanted(line):
+                    found += 1
+                else:
+                    new.write(line)
+            new.flush()
+            os.fsync(new.fileno())
+        if found:
+            anew.replace(file)
+        else:
+            anew.unlink()
+        gone += found
+    return gone
+
+
 class SilentLog:
     """Keeps nothing; for short-lived work of the command line."""
 
@@ -116,6 +176,7 @@ class SilentLog:
     def warning(self, event: str, **fields: Field) -> None: ...
     def error(self, event: str, **fields: Field) -> None: ...
     def exception(self, event: str, **fields: Field) -> None: ...
+    def hide(self, secret: str) -> None: ...
 
 
 def open_log(path: Path) -> JsonLog:

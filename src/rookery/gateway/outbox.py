@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from rookery.channels.contract import Channel
 from rookery.errors import ChannelUnavailable, DeliveryFailed, StorageUnavailable
-from rookery.gateway import deliveries, rights
+from rookery.gateway import deliveries, note_rights, notes, rights
 from rookery.gateway.deliveries import Delivery
 from rookery.gateway.log import Logger
 from rookery.gateway.rules import Rules
@@ -109,6 +109,19 @@ class Outbox:
         for key, chat in self._chats.items():
             if key[0] == channel and key[1] == account and key[3] == chat_id:
                 chat.woken.set()
+
+    def drop(self, unwanted: Callable[[Delivery], bool]) -> None:
+        """Send none of these any more; who calls it deletes them. One that is being sent right now ends as it
+        will, and one that waits for its next try is asked about once more, at once."""
+        if self._held is not None:
+            self._held = [delivery for delivery in self._held if not unwanted(delivery)]
+        for chat in self._chats.values():
+            for delivery in [one for one in list(chat.waiting)[1:] if unwanted(one)]:
+                chat.waiting.remove(delivery)
+                self._known.discard(delivery.delivery_id)
+            if chat.waiting and unwanted(chat.waiting[0]):
+                chat.woken.set()
+        self._changed.set()
 
     async def close(self, grace: float) -> None:
         """Give sends under way `grace` seconds; the rest is sent after the next start."""
@@ -207,7 +220,11 @@ class Outbox:
         if delivery.route.channel not in self._channels:
             return f"There is no channel {delivery.route.channel!r} any more."
 
+        topic = notes.topic_of(delivery)
+
         def may_hear(connection: Connection) -> Decision:
+            if topic is not None:
+                return note_rights.may_go(connection, topic, delivery.route, self._rules(), self._now())
             right = rights.check(
                 connection, delivery.route, delivery.agent_id, delivery.principal, Action.HEAR, self._rules()
             )
@@ -219,6 +236,7 @@ class Outbox:
     async def _mark_sent(self, delivery: Delivery, network_id: str | None, attempts: int) -> None:
         def work(connection: Connection) -> None:
             deliveries.mark_sent(connection, delivery.delivery_id, network_id, attempts, self._now())
+            notes.forget(connection, delivery)
 
         await self._stubbornly(lambda: self._database.write(work))
 
@@ -240,6 +258,7 @@ class Outbox:
     async def _bury(self, delivery: Delivery, attempts: int, problem: str) -> None:
         def work(connection: Connection) -> None:
             deliveries.mark_dead(connection, delivery.delivery_id, attempts, problem, self._now())
+            notes.forget(connection, delivery)
 
         self._log.error("outbox.dead", delivery=delivery.delivery_id, tries=attempts, problem=problem)
         await self._stubbornly(lambda: self._database.write(work))

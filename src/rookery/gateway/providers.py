@@ -1,10 +1,10 @@
-"""From an agent's model to a client that speaks to it, with the key it was granted and no other."""
+"""From an agent's model to clients that speak to it, with the keys it may use and no others."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -47,10 +47,22 @@ class Provider:
 
 
 class SharedKey(Struct, frozen=True):
-    """A key the operator shares out, by grant."""
+    """A key that the configuration holds for the operator to share out, by grant."""
 
     provider: str
     key: Key
+
+
+class HeldKey(Struct, frozen=True):
+    """A key an agent may use; `owner` is the agent whose own it is, '' for a shared one.
+
+    `key` None: it is there, and cannot be opened.
+    """
+
+    provider: str
+    name: str
+    key: Key | None
+    owner: str = ""
 
 
 class Providers:
@@ -69,47 +81,67 @@ class Providers:
         self._fallbacks = tuple(fallbacks)
         self._clients = {name: Client(provider.open) for name, provider in providers.items()}
         self._retired: set[Client] = set()
+        self.keyed: frozenset[str] = frozenset()
+        """The providers of which the store has a shared key: they are asked with a key, and not without."""
         self.cooldowns = Cooldowns()
         """What of all this has failed and is left alone for a while."""
 
     @property
     def shared_keys(self) -> Mapping[str, SharedKey]:
-        """The shared keys by name."""
+        """The shared keys of the configuration by name."""
         return self._shared_keys
 
-    def endpoints(self, model: str | None, grants: Sequence[str], sharing: str) -> tuple[Endpoint, ...]:
-        """Where `provider/model`, None for the default, may be asked, and after it the fallbacks, in their order.
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The providers that a key can be for, by name."""
+        return tuple(sorted(name for name in self._providers if name != OFFLINE))
+
+    def asked(self, model: str | None) -> frozenset[str]:
+        """The providers that `provider/model`, None for the default, and the fallbacks are of, `offline` aside."""
+        wanted = (model or self._default, *self._fallbacks)
+        return frozenset(name for one in wanted if (name := one.partition("/")[0]) != OFFLINE)
+
+    def endpoints(self, model: str | None, keys: Sequence[HeldKey], sharing: str) -> tuple[Endpoint, ...]:
+        """Where `provider/model`, None for the default, may be asked, and after it the fallbacks, in their order:
+        each with every key of its provider, in the order of `keys`, and where its server wants none, without.
 
         At least one; what cannot be asked says why by its `problem`. `sharing` names who may share a cached
         prefix: `sharing_of` says it.
         """
         wanted = dict.fromkeys((model or self._default, *self._fallbacks))
-        return tuple(self._endpoint(name, grants, sharing) for name in wanted)
+        return tuple(endpoint for name in wanted for endpoint in self._of_model(name, keys, sharing))
 
-    def _endpoint(self, wanted: str, grants: Sequence[str], sharing: str) -> Endpoint:
+    def _of_model(self, wanted: str, keys: Sequence[HeldKey], sharing: str) -> Iterator[Endpoint]:
         name, _, model_name = wanted.partition("/")
         try:
             self.check(wanted)
         except ConfigError as error:
-            return Endpoint(name, None, model_name, problem=ModelError(ModelErrorKind.UNKNOWN_MODEL, error.detail))
+            problem = ModelError(ModelErrorKind.UNKNOWN_MODEL, error.detail)
+            yield Endpoint(name, None, model_name, problem=problem)
+            return
         provider = self._providers[name]
-        key_name = next(
-            (
-                name
-                for name in grants
-                if (shared := self._shared_keys.get(name)) is not None and shared.provider == provider.name
-            ),
-            None,
-        )
+        held = [key for key in keys if key.provider == name]
+        for key in held:
+            yield self._endpoint(provider, model_name, key, sharing)
+        if self._keyless(provider) or not held:
+            yield self._endpoint(provider, model_name, None, sharing)
+
+    def _keyless(self, provider: Provider) -> bool:
+        return provider.keyless and provider.name not in self.keyed
+
+    def _endpoint(self, provider: Provider, model_name: str, held: HeldKey | None, sharing: str) -> Endpoint:
         problem = None
-        if key_name is None and not provider.keyless:
-            problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} is granted.")
+        if held is None and not self._keyless(provider):
+            problem = ModelError(ModelErrorKind.NO_KEY, f"No key of provider {provider.name!r} may be used.")
+        elif held is not None and held.key is None:
+            problem = ModelError(ModelErrorKind.LOCKED_KEY, f"The key {held.name!r} cannot be opened.")
         return Endpoint(
             provider=provider.name,
-            model=self._clients[name],
+            model=self._clients[provider.name],
             model_name=model_name,
-            key=None if key_name is None else self._shared_keys[key_name].key,
-            key_name=key_name,
+            key=None if held is None else held.key,
+            key_name=None if held is None else held.name,
+            key_owner="" if held is None else held.owner,
             problem=problem,
             timeout_seconds=provider.timeout_seconds,
             first_token_seconds=provider.first_token_seconds,

@@ -18,7 +18,18 @@ from rookery.gateway.bind import Binding
 from rookery.gateway.rules import EVERYBODY, INTERNAL_CHANNELS, Rules
 from rookery.ids import AgentId, UserId
 from rookery.messages import Address, ChatKind, Route
-from rookery.policy import Action, Actor, AgentFacts, AgentResource, Decision, actor_from, may, principal
+from rookery.policy import (
+    Action,
+    Actor,
+    AgentFacts,
+    AgentResource,
+    Decision,
+    actor_from,
+    let_in,
+    may,
+    permission_for,
+    principal,
+)
 from rookery.users import Agent, User, spaces
 
 
@@ -165,6 +176,10 @@ def _user_behind(connection: Connection, address: Address) -> User | None:
 def _admit(user: User | None, route: Route, rules: Rules) -> Decision:
     if user is not None and not user.enabled:
         return Decision(False, f"User {user.id!r} is disabled.")
+    if user is not None and user.permissions is not None:
+        permitted = let_in(user.permissions, permission_for(route.channel, route.account))
+        if not permitted:
+            return permitted
     if route.channel in INTERNAL_CHANNELS:
         return Decision(user is not None, "" if user is not None else f"There is no user {route.sender_id!r}.")
     account = rules.account(route.channel, route.account)

@@ -28,6 +28,7 @@ class AccountRules:
     group_policy: GroupPolicy = GroupPolicy.ALLOWLIST
     group_allow_from: frozenset[str] = frozenset()
     require_mention: bool = True
+    group_history: int = 20
     session_binding: str | None = None
 
 
@@ -38,6 +39,10 @@ class QueueRules:
     mode: QueueMode = QueueMode.COLLECT
     debounce: float = 0.5
     cap: int = 20
+
+
+GUEST_MESSAGES_PER_DAY = 50
+"""How many messages a guest may write to a shared agent in a day, where nothing else was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +57,15 @@ class Rules:
     dm_scope: str | None = None
     isolation_scope: str | None = None
     queue: QueueRules = QueueRules()
+    guest_limits: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def account(self, channel: str, account: str) -> AccountRules | None:
         """The rules of an account of ours; None when we have no such account."""
         return self.accounts.get((channel, account))
+
+    def guest_limit(self, agent_id: str) -> int:
+        """How many messages a guest may write to this shared agent in a day."""
+        return self.guest_limits.get(agent_id, GUEST_MESSAGES_PER_DAY)
 
     def scope_words(self, channel: str, account: str, binding_session: str | None) -> ScopeWords:
         """The words that decide the place of a message on this account."""

@@ -198,6 +198,7 @@ def _rules(config: Config) -> Rules:
         dm_scope=session.dm_scope,
         isolation_scope=session.isolation.default_scope if session.isolation.enabled else None,
         queue=QueueRules(mode=queue.mode, debounce=queue.debounce_ms / 1000, cap=queue.cap),
+        guest_limits={agent.id: agent.guest_messages_per_day for agent in config.agents.list},
     )
 
 
@@ -208,5 +209,6 @@ def _account(account: CommonAccount, session_binding: str | None) -> AccountRule
         group_policy=account.group_policy,
         group_allow_from=frozenset(account.group_allow_from),
         require_mention=account.require_mention,
+        group_history=account.group_history,
         session_binding=session_binding,
     )

@@ -11,6 +11,7 @@ from rookery.gateway.rights import Right
 from rookery.ids import UserId
 from rookery.policy import Actor, Decision
 from rookery.users import Agent, User
+from rookery.users.grants import Grant, grants_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Standing:
     agent: Agent | None
     person: str | None
     timezone: str
-    grants: tuple[str, ...]
+    grants: tuple[Grant, ...]
     pays: UserId | None = None
 
 
@@ -38,6 +39,6 @@ def stand(connection: Connection, right: Right, user: User | None = None) -> Sta
     pays = agent.owner or agent.sponsor
     assert pays is not None, "an agent has an owner or a sponsor"
     person = user if user is not None and user.id == pays else users.get_user(connection, pays)
-    grants = tuple(users.granted_keys(connection, agent.id))
+    grants = grants_of(connection, agent.id)
     name = person.name if agent.owner else None
     return Standing(right.decision, right.actor, agent, name, person.timezone, grants, pays)

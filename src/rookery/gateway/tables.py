@@ -121,6 +121,27 @@ audit = Table(
     Column("decision", Text, nullable=False),
     # Each row's hash covers the row and the hash before it, so that no row can be changed or taken out unseen.
     Column("hash", Text, nullable=False),
+    # By which erasures it lost its names, their tombstones parted by spaces; its hash is that of the row before.
+    Column("redacted", Text, nullable=True),
+)
+
+# People, and friends, who are being erased: from here on nothing of theirs is taken in, and the erasure is gone on
+# with until it is done. The row goes with its end.
+erasures = Table(
+    "erasures",
+    metadata,
+    # What stands for them afterwards where a sum has to stay true.
+    Column("tombstone", Text, primary_key=True),
+    # NULL where one of a person's friends goes alone.
+    Column("user_id", Text, nullable=True, unique=True),
+    # JSON lists: the agents that go, and their own addresses.
+    Column("agents", Text, nullable=False),
+    Column("addresses", Text, nullable=False),
+    Column("names", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    # Whether their rows are gone, and only the files are left to be cleared of them.
+    Column("swept", Boolean, nullable=False),
 )
 
 # What an `Idempotency-Key` was used for, so that the same request again does nothing and gets the same answer.
@@ -162,12 +183,14 @@ pairings = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
-    Column("code_hash", Text, nullable=True),
+    Column("code_hash", Text, nullable=True, unique=True),
     Column("state", Text, nullable=False),
     Column("asked_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("decided_by", Text, nullable=True),
     Column("decided_at", Instant, nullable=True),
+    # For whom it was approved.
+    Column("user_id", Text, nullable=True),
     *_route_columns(),
 )
 Index("ix_pairings_account", pairings.c.channel, pairings.c.account, pairings.c.state)
@@ -178,13 +201,25 @@ link_codes = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("user_id", Text, nullable=False, index=True),
-    Column("code_hash", Text, nullable=False, unique=True),
+    # NULL once it ended.
+    Column("code_hash", Text, nullable=True, unique=True),
     Column("state", Text, nullable=False),
     Column("made_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     *_route_columns(),
     # The route of the chat in which the code was typed; NULL until then.
     *(Column(f"claimed_{column.name}", Text, nullable=True) for column in _route_columns()),
+)
+
+# Addresses from which wrong codes were typed lately, so that nobody goes on guessing.
+link_guesses = Table(
+    "link_guesses",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("sender", Text, primary_key=True),
+    Column("wrong", Integer, nullable=False),
+    Column("since", Instant, nullable=False),
 )
 
 # How much a guest of a shared agent wrote on one day, the sponsor's.
@@ -197,6 +232,7 @@ guest_days = Table(
     Column("sender", Text, primary_key=True),
     Column("day", Text, nullable=False),
     Column("messages", Integer, nullable=False),
+    Column("commands", Integer, nullable=False),
     Column("told", Boolean, nullable=False),
 )
 
@@ -211,6 +247,9 @@ key_states = Table(
     Column("times", Integer, nullable=False),
     Column("since", Instant, nullable=False),
     Column("until", Instant, nullable=False),
+    # Whether the provider said itself how long; and sixteen bits by which a key that was changed is noticed.
+    Column("hinted", Boolean, nullable=False),
+    Column("mark", Text, nullable=False),
 )
 
 CONTENT_TABLES = (turn_bodies, outbox_bodies)

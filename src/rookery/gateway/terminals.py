@@ -36,6 +36,7 @@ from rookery.gateway.watchers import (
 )
 from rookery.ids import AgentId, DeliveryId, SessionId, TurnId
 from rookery.models import TextDelta, ToolCallDelta
+from rookery.policy import Permission, let_in
 
 KEPT_SECONDS = 2.0
 """How long an acknowledgement waits for its mark; the storage may be away, and the client is not to hang."""
@@ -55,6 +56,7 @@ class Terminal:
         self._line: TerminalLine | None = None
         self._handed_out = ""
         self._shown = asyncio.Event()
+        self._names: dict[AgentId, str] = {}
         self._watches: dict[tuple[AgentId, SessionId], _Watch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -73,6 +75,7 @@ class Terminal:
             )
         user, agent, waiting = await self._gateway.database.read(lambda connection: _who(connection, ask))
         self._user_id = user.id
+        self._names[agent.id] = agent.name
         self._wish = Wish(None if ask.agent_id is None else agent.id, ask.session)
         if channel.attached(user.id):
             waiting = 0  # they are on their way to the other terminal
@@ -186,19 +189,19 @@ class Terminal:
                         continue  # the question itself is a delivery
                     if watch.turns.isdisjoint(event.turn_ids):
                         continue  # somebody else's turn, or another terminal's, in the same session
-                    await self._tell_ends(event, mine, watch)
+                    await self._tell_ends(event, mine, watch, key[0])
         finally:
             watch.stack.close()
             if self._watches.get(key) is watch:
                 del self._watches[key]
 
     async def _tell_ends(
-        self, event: TurnStarted | TurnJoined | TurnFinished, mine: set[TurnId], watch: _Watch
+        self, event: TurnStarted | TurnJoined | TurnFinished, mine: set[TurnId], watch: _Watch, agent_id: AgentId
     ) -> None:
         match event:
             case TurnStarted() | TurnJoined():
                 mine.add(event.turn_id)
-                await self._tell(shapes.Started(event.turn_id, event.turn_ids))
+                await self._tell(shapes.Started(event.turn_id, event.turn_ids, await self._name(agent_id)))
             case TurnFinished():
                 watch.turns.difference_update(event.turn_ids)
                 limit = self._gateway.channels[CHANNEL].chunk_limit
@@ -209,6 +212,16 @@ class Terminal:
                 )
             case _:
                 assert_never(event)
+
+    async def _name(self, agent_id: AgentId) -> str:
+        """What an agent is called, as it was when it first answered here."""
+        if agent_id not in self._names:
+            try:
+                agent = await self._gateway.database.read(lambda c: users.get_agent(c, agent_id))
+            except NotFound:
+                return agent_id
+            self._names[agent_id] = agent.name
+        return self._names[agent_id]
 
     async def _tell_delta(self, event: TurnDelta, calls: set[int]) -> None:
         match event.event:
@@ -244,7 +257,15 @@ def _who(connection: Connection, ask: shapes.Attach) -> tuple[users.User, users.
     user = known_user(connection, ask.user_id)
     if not user.enabled:
         raise Refused(f"User {user.id!r} is disabled.")
-    wanted = AgentId(ask.agent_id) if ask.agent_id is not None else user.main_agent
+    decision = let_in(user.permissions, Permission.WEB)
+    if not decision:
+        raise Refused(decision.reason)
+    if ask.agent_id is not None:
+        wanted = AgentId(ask.agent_id)
+    elif ask.session is not None:
+        wanted = user.main_agent
+    else:
+        wanted = users.answering(connection, user, typed(user.id, "attached", "-").route).agent.id
     reachable = [agent for agent in users.list_agents(connection) if agent.shared or agent.owner == user.id]
     agent = next((agent for agent in reachable if agent.id == wanted), None)
     if agent is None:

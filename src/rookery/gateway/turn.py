@@ -26,6 +26,7 @@ from rookery.gateway.endings import Ending, bare_ending_of, ending_of, used
 from rookery.gateway.equipment import Equipment, RunLimits
 from rookery.gateway.finishing import Finishing
 from rookery.gateway.joining import Joining
+from rookery.gateway.keyring import Keyring
 from rookery.gateway.log import Logger
 from rookery.gateway.meter import TurnMeter
 from rookery.gateway.metrics import Measured, Metrics
@@ -56,6 +57,7 @@ class TurnRunner:
         database: Database,
         brains: Brains,
         providers: Providers,
+        keyring: Keyring,
         prices: Prices,
         capacity: ModelCapacity,
         watchers: Watchers,
@@ -80,7 +82,7 @@ class TurnRunner:
         self._starts = Starts()
         self._shelf = Shelf(database=database, brains=brains, watchers=watchers, now=now)
         self._gathering = Gathering(web, now)
-        self._equipment = Equipment(database, providers, tools, limits, now, log)
+        self._equipment = Equipment(database, providers, keyring, tools, limits, now, log)
         self._finishing = Finishing(
             database=database,
             watchers=watchers,
@@ -118,7 +120,18 @@ class TurnRunner:
             session = await brain.open_session(leader.session_id, leader.opened_key, leader.accepted_at)
             meter = TurnMeter(self._database, self._prices, _bill(leader, standing), self._now)
             measured = Measured(meter, self._metrics)
-            answering = Answering(batch, session, brain.attachments, standing, meter, measured, started, start)
+            answering = Answering(
+                batch=batch,
+                session=session,
+                attachments=brain.attachments,
+                profiles=brain.profiles,
+                workspace=brain.workspace,
+                standing=standing,
+                meter=meter,
+                measured=measured,
+                started=started,
+                start=start,
+            )
             try:
                 ending = await self._answer(answering)
                 await self._finishing.finish(answering, ending)
@@ -231,7 +244,7 @@ class TurnRunner:
         return await run(
             answering.session,
             leader.turn_id,
-            self._equipment.settings(answering),
+            await self._equipment.settings(answering),
             self._equipment.toolset(answering),
             self._place_in_line(answering, opening),
             answering.measured,

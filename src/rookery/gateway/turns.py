@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from rookery.gateway import routes, tables
+from rookery.gateway.overheard import Line
 from rookery.gateway.standing import Standing
 from rookery.ids import AgentId, SessionId, TurnId
 from rookery.messages import Attachment, Role, Route, Usage
@@ -102,6 +103,7 @@ class Turn:
     that its transcript may hold a beginning. `standing` is what the store said as the message was accepted: good
     for a turn that starts at once, and None for one that had to wait, whose rights are asked again. `aside` is
     held in memory only: a turn that has one is attended, and one found again after a crash is ended and not run.
+    `overheard`, in memory only too, is what was said in its group before it; one found again has none.
     """
 
     seq: int
@@ -120,6 +122,7 @@ class Turn:
     recovered: bool = False
     standing: Standing | None = None
     aside: Aside = NO_ASIDE
+    overheard: tuple[Line, ...] = ()
 
     def file_id(self, number: int) -> str:
         """The id under which its file of that number is kept, when that is fetched; the same in every run."""
@@ -267,7 +270,23 @@ def stop(connection: Connection, session_id: SessionId | None, principals: Itera
         marked = marked.where(_t.session_id == session_id)
     if principals is not None:
         marked = marked.where(_t.principal.in_(list(principals)))
-    found = [TurnId(turn_id) for turn_id in connection.execute(marked.order_by(_t.seq)).scalars()]
+    return _stop(connection, connection.execute(marked.order_by(_t.seq)).scalars())
+
+
+def stop_on(connection: Connection, whose: str, closed: Callable[[str, str], bool]) -> list[TurnId]:
+    """Mark a principal's unfinished turns as stopped that came by a way in that is closed, as `stop` does.
+
+    `closed` says whether an account of a channel is.
+    """
+    unfinished = select(_t.turn_id, _t.channel, _t.account).where(
+        _t.finished_at.is_(None), _t.kind == Kind.MESSAGE.value, _t.principal == whose
+    )
+    rows = connection.execute(unfinished.order_by(_t.seq)).all()
+    return _stop(connection, (row.turn_id for row in rows if closed(row.channel, row.account)))
+
+
+def _stop(connection: Connection, turn_ids: Iterable[str]) -> list[TurnId]:
+    found = [TurnId(turn_id) for turn_id in turn_ids]
     for start in range(0, len(found), 500):
         some = found[start : start + 500]
         connection.execute(update(tables.turns).where(_t.turn_id.in_(some)).values(stopped=True))

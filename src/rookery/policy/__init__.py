@@ -2,6 +2,7 @@
 
 from rookery.policy.actors import Actor, Guest, Member, Operator, Schedule, actor_from, principal, user_of
 from rookery.policy.gate import Action, Decision, may
+from rookery.policy.permissions import Permission, let_in, permission_for, read_permissions
 from rookery.policy.resources import (
     HOUSE,
     AgentFacts,
@@ -22,11 +23,15 @@ __all__ = [
     "HouseResource",
     "Member",
     "Operator",
+    "Permission",
     "PersonResource",
     "Resource",
     "Schedule",
     "actor_from",
+    "let_in",
     "may",
+    "permission_for",
     "principal",
+    "read_permissions",
     "user_of",
 ]

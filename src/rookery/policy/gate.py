@@ -31,9 +31,19 @@ class Action(StrEnum):
     CHANGE_AGENT = "agent.change"
     REMOVE_AGENT = "agent.remove"
     GRANT_KEY = "agent.grantKey"
+    SET_KEY = "agent.setKey"
+    """Give the agent a key of its own, or take one away; it is never shown again."""
+
+    READ_AGENT_KEYS = "agent.readKeys"
+    """See which keys the agent may use, by name and last four characters."""
+
     CHECK_AGENT = "agent.check"
     """Look whether its storage is whole, and make its index anew; nothing said is shown."""
 
+    READ_FILES = "agent.readFiles"
+    """See the files of an agent's workspace: what it is told about itself, and what it wrote."""
+
+    CHANGE_FILES = "agent.changeFiles"
     READ_STATUS = "status.read"
     LIST_SESSIONS = "session.list"
     """Know which sessions there are, without a word of theirs."""
@@ -68,11 +78,30 @@ class Action(StrEnum):
     READ_USAGE = "person.usage"
     """See what model calls they pay for, by id and number; nothing that was said."""
 
+    EXPORT_PERSON = "person.export"
+    """Have everything that is kept of them, as one archive."""
+
+    ERASE_PERSON = "person.erase"
+    """Have everything of theirs erased for good."""
+
+    ADD_FRIEND = "person.friend"
+    """Give somebody a further assistant of their own."""
+
     READ_IDENTITIES = "identity.read"
     LINK_IDENTITY = "identity.link"
+    """Say whose an address is, and that it is not theirs any more, without asking it."""
+
+    JOIN_IDENTITY = "identity.join"
+    """Join an address that says yes to it, by a code."""
+
+    LEAVE_IDENTITY = "identity.leave"
+    """Take an address of one's own off."""
 
     LIST_PEOPLE = "people.list"
     ADD_PERSON = "people.add"
+    APPLY_PEOPLE = "people.apply"
+    """Bring everybody to what a people file says of them."""
+
     LIST_AGENTS = "agents.list"
     """See every agent there is; a member sees those they may talk to without it."""
 
@@ -80,7 +109,16 @@ class Action(StrEnum):
     READ_KEYS = "keys.read"
     """See the shared keys by name."""
 
+    SHARE_KEY = "keys.share"
+    """Keep a shared key in the store, or take it out."""
+
+    ROTATE_MASTER_KEY = "keys.rotate"
+    """Seal everything with a new master key."""
+
     MANAGE_SPACES = "spaces.manage"
+    MANAGE_PAIRINGS = "pairings.manage"
+    """See who asks to be let in, and say which person that is."""
+
     READ_ALL_USAGE = "usage.read"
     """See what model calls everybody pays for."""
 
@@ -127,10 +165,19 @@ _GUEST_ACTIONS = frozenset(
 _GUEST_TOOLS = frozenset({"time"})
 _SCHEDULE_ACTIONS = frozenset({Action.TALK, Action.HEAR, Action.CALL_TOOL})
 
-_KEEPERS = frozenset({Action.CHANGE_AGENT, Action.REMOVE_AGENT, Action.GRANT_KEY, Action.CHECK_AGENT})
+_KEEPERS = frozenset(
+    {
+        Action.CHANGE_AGENT,
+        Action.REMOVE_AGENT,
+        Action.GRANT_KEY,
+        Action.SET_KEY,
+        Action.READ_AGENT_KEYS,
+        Action.CHECK_AGENT,
+    }
+)
 """What is an admin's to do to any agent's settings; none of it shows what anybody said."""
 
-_OWN_SETTINGS = frozenset({Action.CHANGE_AGENT})
+_OWN_SETTINGS = frozenset({Action.CHANGE_AGENT, Action.SET_KEY, Action.READ_AGENT_KEYS})
 """Of those, what people may do to an agent of their own, and sponsors to the one they pay for."""
 
 _IN_SESSIONS = frozenset(
@@ -146,6 +193,9 @@ _IN_SESSIONS = frozenset(
 """What shows or changes what was said. On a shared agent a person may only in a session nobody else wrote in, and
 a group's sponsor and the admins in the group's."""
 
+_IN_WORKSPACE = frozenset({Action.READ_FILES, Action.CHANGE_FILES})
+"""What is the owner's alone, and of a shared agent its sponsor's: files may hold what was said."""
+
 _KNOWN_TO_KEEPERS = frozenset({Action.READ_AGENT, Action.LIST_SESSIONS})
 """What a group's sponsor and the admins may do to its own agent outside the group."""
 
@@ -159,6 +209,11 @@ _OWN_PERSON = frozenset(
         Action.END_CREDENTIAL,
         Action.READ_IDENTITIES,
         Action.READ_USAGE,
+        Action.EXPORT_PERSON,
+        Action.ERASE_PERSON,
+        Action.ADD_FRIEND,
+        Action.JOIN_IDENTITY,
+        Action.LEAVE_IDENTITY,
     }
 )
 _ADMIN_ON_PERSON = frozenset(
@@ -171,6 +226,8 @@ _ADMIN_ON_PERSON = frozenset(
         Action.READ_IDENTITIES,
         Action.LINK_IDENTITY,
         Action.READ_USAGE,
+        Action.ERASE_PERSON,
+        Action.ADD_FRIEND,
     }
 )
 """An admin can lock somebody out and back in; never become them: no token is made for somebody else."""
@@ -245,6 +302,8 @@ def _member(actor: Member, action: Action, resource: AgentResource) -> Decision:
         own = agent.owner == actor.user_id or agent.sponsor == actor.user_id
         if actor.admin or (own and action in _OWN_SETTINGS):
             return _YES
+        if action is Action.REMOVE_AGENT and agent.owner == actor.user_id:
+            return _YES  # a friend of theirs; that their main agent stays is nobody's right to change
         return Decision(False, "Only an admin can do that.")
     if agent.owner is not None:
         if agent.owner != actor.user_id:
@@ -254,6 +313,8 @@ def _member(actor: Member, action: Action, resource: AgentResource) -> Decision:
         if resource.chat is not ChatKind.DM:
             return Decision(False, "A person's own assistant does not answer in groups.")
         return _YES
+    if action in _IN_WORKSPACE:
+        return _YES if agent.sponsor == actor.user_id else Decision(False, "Its files are its sponsor's to see.")
     if action is Action.APPROVE and not resource.own_turn:
         return Decision(False, "Only who caused the answer can allow what it does.")
     keeper = actor.admin or agent.sponsor == actor.user_id

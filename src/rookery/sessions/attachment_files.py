@@ -87,6 +87,9 @@ class FileAttachments:
     async def read(self, attachment_id: str) -> bytes:
         return await self._threads.run(self._key, partial(self._read, attachment_id))
 
+    async def listed(self) -> list[Stored]:
+        return await self._threads.run(self._key, self._list)
+
     async def remove(self, attachment_id: str) -> None:
         await self._threads.run(self._key, partial(self._remove, attachment_id))
 
@@ -133,6 +136,16 @@ class FileAttachments:
         if len(data) != stored.size or hashlib.sha256(data).hexdigest() != stored.sha256:
             raise StorageCorrupt(f"Attachment {attachment_id!r} is not as it was kept; restore it from a backup.")
         return data
+
+    def _list(self) -> list[Stored]:
+        with self._told("listed"):
+            try:
+                with self._beneath() as directory:
+                    names = sorted(name for name in os.listdir(directory) if name.endswith(_NOTES))
+                    found = [self._find(directory, name.removesuffix(_NOTES)) for name in names]
+            except FileNotFoundError:
+                return []
+        return [stored for stored in found if stored is not None]
 
     def _remove(self, attachment_id: str) -> None:
         if not is_attachment_id(attachment_id):

@@ -100,6 +100,15 @@ class RowAttachments:
             raise StorageCorrupt(f"Attachment {attachment_id!r} is not as it was kept; restore it from a backup.")
         return data
 
+    async def listed(self) -> list[Stored]:
+        query = select(*_KNOWN).where(table.c.agent_id == self._agent_id).order_by(table.c.id)
+
+        def work(connection: Connection) -> list[Stored]:
+            as_agent(connection, self._agent_id)
+            return [Stored(**row) for row in connection.execute(query).mappings()]
+
+        return await self._database.read(work)
+
     async def remove(self, attachment_id: str) -> None:
         def work(connection: Connection) -> None:
             as_agent(connection, self._agent_id)

@@ -93,6 +93,10 @@ class Attachments(Protocol):
         any more, and `StorageUnavailable`."""
         ...
 
+    async def listed(self) -> list[Stored]:
+        """What is known of every one, by id. Raises `StorageCorrupt`, `StorageUnavailable`."""
+        ...
+
     async def remove(self, attachment_id: str) -> None:
         """Delete one; what is not there is gone already. Raises `StorageUnavailable`."""
         ...

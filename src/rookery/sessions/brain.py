@@ -13,9 +13,11 @@ from rookery.ids import AgentId, SessionId
 from rookery.messages import Header
 from rookery.messages.transcript import VERSION
 from rookery.sessions.attachments import Attachments
+from rookery.sessions.profiles import Profiles
 from rookery.sessions.session import Session
 from rookery.sessions.summary import SessionSummary
-from rookery.sessions.transcripts import Problem, Summaries, Transcripts, check_session_id
+from rookery.sessions.transcripts import Problem, Rewrite, Summaries, Transcripts, check_session_id
+from rookery.sessions.workspace import Workspace
 
 SESSION_BYTES = 1 << 20
 """How many bytes of transcripts one brain keeps in memory beside the sessions that are in use."""
@@ -37,12 +39,16 @@ class Brain:
         summaries: Summaries,
         *,
         attachments: Attachments | None = None,
+        profiles: Profiles | None = None,
+        workspace: Workspace | None = None,
         home: Path | None = None,
         session_bytes: int = SESSION_BYTES,
     ) -> None:
         self.agent_id = agent_id
         self.home = home
         self._attachments = attachments
+        self._profiles = profiles
+        self._workspace = workspace
         self._transcripts = transcripts
         self._summaries = summaries
         self._session_bytes = session_bytes
@@ -57,6 +63,18 @@ class Brain:
         """The files that people sent to this agent."""
         assert self._attachments is not None, "this brain was made for its sessions alone"
         return self._attachments
+
+    @property
+    def profiles(self) -> Profiles:
+        """The keys of this agent's own, sealed."""
+        assert self._profiles is not None, "this brain was made for its sessions alone"
+        return self._profiles
+
+    @property
+    def workspace(self) -> Workspace:
+        """What this agent is told about itself, and what it writes."""
+        assert self._workspace is not None, "this brain was made for its sessions alone"
+        return self._workspace
 
     async def session(self, session_id: SessionId) -> Session:
         """The session, with everything in it. Raises `NotFound`, `StorageUnavailable`, or `StorageCorrupt`
@@ -120,6 +138,16 @@ class Brain:
             if self._recent.pop(session_id, None) is not None:
                 self._bytes -= session.size + _SESSION_COST
         self._summaries.changed(session_id)
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> None:
+        """Put what `change` makes of each entry of a session in its place, and its list entry anew with it.
+
+        A session that is not there stays so. Raises `StorageUnavailable`: then the same call again is the way on.
+        """
+        session = await self._find(session_id, None)
+        if session is not None:
+            await session.rewrite(change)
+            self._summaries.changed(session_id)
 
     async def catch_up(self) -> None:
         """Bring the list of sessions up to date now, so that the next listing need not."""

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rookery.ids import AgentId
 from rookery.sessions.attachment_files import FileAttachments
 from rookery.sessions.brain import SESSION_BYTES, Brain
-from rookery.sessions.disk import FileOps
+from rookery.sessions.disk import FileOps, erase_directory
 from rookery.sessions.index import IndexedSummaries
 from rookery.sessions.jsonl import JsonlTranscripts
-from rookery.sessions.twin import MemoryAttachments, MemorySummaries, MemoryTranscripts
+from rookery.sessions.profile_files import FileProfiles
+from rookery.sessions.twin import (
+    MemoryAttachments,
+    MemoryProfiles,
+    MemorySummaries,
+    MemoryTranscripts,
+    MemoryWorkspace,
+)
+from rookery.sessions.workspace_files import FileWorkspace
 from rookery.storage import Database
 from rookery.storage.threads import WriterThreads
 
@@ -33,6 +42,14 @@ class Brains(Protocol):
         """
         ...
 
+    async def erase(self, agent_id: AgentId) -> None:
+        """Delete the agent's brain with everything in it, once nobody uses it; one that is not there is gone.
+
+        Whoever wants it meanwhile waits, and finds an empty one. Raises `StorageUnavailable`: then some of it may
+        be there, and the same call again is the way to go on.
+        """
+        ...
+
     async def close(self) -> None:
         """Close all brains: idle ones before this returns, those in use when their block ends."""
         ...
@@ -41,8 +58,14 @@ class Brains(Protocol):
 class BrainPool:
     """Keeps `open_brains` idle brains open, those used last; brains in use come on top."""
 
-    def __init__(self, open_brain: Callable[[AgentId], Awaitable[Brain]], open_brains: int) -> None:
+    def __init__(
+        self,
+        open_brain: Callable[[AgentId], Awaitable[Brain]],
+        erase_brain: Callable[[AgentId], Awaitable[None]],
+        open_brains: int,
+    ) -> None:
         self._open_brain = open_brain
+        self._erase_brain = erase_brain
         self._open_brains = open_brains
         self._slots: dict[AgentId, _Slot] = {}
         self._idle: OrderedDict[AgentId, Brain] = OrderedDict()
@@ -70,7 +93,31 @@ class BrainPool:
         finally:
             slot.pins -= 1
             if not slot.pins:
+                slot.free.set()
                 self._rest(agent_id, slot)
+
+    async def erase(self, agent_id: AgentId) -> None:
+        """See `Brains.erase`."""
+        while True:
+            closing = self._closing.get(agent_id)
+            slot = self._slots.get(agent_id)
+            if closing is not None:
+                await asyncio.wait({closing})
+            elif slot is not None and slot.pins:
+                slot.free.clear()
+                await slot.free.wait()
+            else:
+                break
+        if slot is not None:
+            self._idle.pop(agent_id, None)
+            del self._slots[agent_id]
+        task = self._end(agent_id, self._close_and_erase(agent_id, None if slot is None else slot.brain))
+        await asyncio.shield(task)
+
+    async def _close_and_erase(self, agent_id: AgentId, brain: Brain | None) -> None:
+        if brain is not None:
+            await brain.close()
+        await self._erase_brain(agent_id)
 
     async def close(self) -> None:
         """See `Brains.close`."""
@@ -94,9 +141,14 @@ class BrainPool:
         while len(self._idle) > self._open_brains:
             agent_id, brain = self._idle.popitem(last=False)
             del self._slots[agent_id]
-            task = asyncio.create_task(brain.close(), name=f"close brain {agent_id}")
-            self._closing[agent_id] = task
-            task.add_done_callback(lambda _, agent_id=agent_id: self._closing.pop(agent_id))
+            self._end(agent_id, brain.close())
+
+    def _end(self, agent_id: AgentId, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Close a brain in a task that whoever wants to open it waits for."""
+        task = asyncio.create_task(work, name=f"close brain {agent_id}")
+        self._closing[agent_id] = task
+        task.add_done_callback(lambda _: self._closing.pop(agent_id))
+        return task
 
 
 class FileBrains(BrainPool):
@@ -117,11 +169,22 @@ class FileBrains(BrainPool):
             await transcripts.prepare()
             summaries = IndexedSummaries(home, agent_id, threads, transcripts)
             attachments = FileAttachments(home, agent_id, threads, ops=ops)
+            profiles = FileProfiles(home, agent_id, threads, ops=ops)
             return Brain(
-                agent_id, transcripts, summaries, attachments=attachments, home=home, session_bytes=session_bytes
+                agent_id,
+                transcripts,
+                summaries,
+                attachments=attachments,
+                profiles=profiles,
+                workspace=FileWorkspace(home, agent_id, threads, ops=ops),
+                home=home,
+                session_bytes=session_bytes,
             )
 
-        super().__init__(open_brain, open_brains)
+        async def erase_brain(agent_id: AgentId) -> None:
+            await threads.run(str(agent_id), partial(erase_directory, agents / agent_id, ops or FileOps()))
+
+        super().__init__(open_brain, erase_brain, open_brains)
 
 
 class RowBrains(BrainPool):
@@ -132,15 +195,29 @@ class RowBrains(BrainPool):
     ) -> None:
         # Imported by who has a PostgreSQL database, and by nobody else's start.
         from rookery.sessions.attachment_rows import RowAttachments
-        from rookery.sessions.rows import RowSummaries, RowTranscripts
+        from rookery.sessions.profile_rows import RowProfiles
+        from rookery.sessions.rows import RowSummaries, RowTranscripts, erase_rows
+        from rookery.sessions.workspace_rows import RowWorkspace
 
         async def open_brain(agent_id: AgentId) -> Brain:
             transcripts = RowTranscripts(database, agent_id)
             summaries = RowSummaries(database, agent_id, transcripts)
             attachments = RowAttachments(database, agent_id)
-            return Brain(agent_id, transcripts, summaries, attachments=attachments, session_bytes=session_bytes)
+            profiles = RowProfiles(database, agent_id)
+            return Brain(
+                agent_id,
+                transcripts,
+                summaries,
+                attachments=attachments,
+                profiles=profiles,
+                workspace=RowWorkspace(database, agent_id),
+                session_bytes=session_bytes,
+            )
 
-        super().__init__(open_brain, open_brains)
+        async def erase_brain(agent_id: AgentId) -> None:
+            await database.write(partial(erase_rows, agent_id=agent_id))
+
+        super().__init__(open_brain, erase_brain, open_brains)
 
 
 class MemoryBrains(BrainPool):
@@ -149,20 +226,36 @@ class MemoryBrains(BrainPool):
     def __init__(self, open_brains: int = OPEN_BRAINS, *, session_bytes: int = SESSION_BYTES) -> None:
         self.transcripts: dict[AgentId, MemoryTranscripts] = {}
         self.attachments: dict[AgentId, MemoryAttachments] = {}
+        self.profiles: dict[AgentId, MemoryProfiles] = {}
+        self.workspaces: dict[AgentId, MemoryWorkspace] = {}
 
         async def open_brain(agent_id: AgentId) -> Brain:
             transcripts = self.transcripts.setdefault(agent_id, MemoryTranscripts())
             attachments = self.attachments.setdefault(agent_id, MemoryAttachments())
+            profiles = self.profiles.setdefault(agent_id, MemoryProfiles())
             summaries = MemorySummaries(transcripts)
-            return Brain(agent_id, transcripts, summaries, attachments=attachments, session_bytes=session_bytes)
+            return Brain(
+                agent_id,
+                transcripts,
+                summaries,
+                attachments=attachments,
+                profiles=profiles,
+                workspace=self.workspaces.setdefault(agent_id, MemoryWorkspace()),
+                session_bytes=session_bytes,
+            )
 
-        super().__init__(open_brain, open_brains)
+        async def erase_brain(agent_id: AgentId) -> None:
+            for parts in (self.transcripts, self.attachments, self.profiles, self.workspaces):
+                parts.pop(agent_id, None)
+
+        super().__init__(open_brain, erase_brain, open_brains)
 
 
 class _Slot:
-    __slots__ = ("brain", "opening", "pins")
+    __slots__ = ("brain", "free", "opening", "pins")
 
     def __init__(self) -> None:
         self.brain: Brain | None = None
         self.opening = asyncio.Lock()
+        self.free = asyncio.Event()
         self.pins = 0

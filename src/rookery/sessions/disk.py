@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
+
+from rookery.errors import StorageUnavailable
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -82,6 +85,22 @@ def make_directory(path: Path, ops: FileOps) -> None:
     else:
         sync_directory(path.parent, ops)
     sync_directory(path, ops)
+
+
+def erase_directory(path: Path, ops: FileOps) -> None:
+    """Delete a directory with everything in it, and not what a link in it leads to; none is gone already.
+
+    Raises `StorageUnavailable`: then some of it may be there still.
+    """
+    try:
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(path)  # by descriptors: whoever swaps a directory for a link meanwhile gains nothing
+        if path.parent.exists():
+            sync_directory(path.parent, ops)
+    except OSError as error:
+        raise StorageUnavailable(f"The directory {str(path)!r} cannot be deleted: {error}.") from error
 
 
 def sync_directory(path: Path, ops: FileOps) -> None:

@@ -34,6 +34,7 @@ from rookery.sessions.disk import (
 from rookery.sessions.transcripts import (
     Problem,
     ProblemKind,
+    Rewrite,
     Transcript,
     check_session_id,
     is_session_id,
@@ -44,6 +45,7 @@ from rookery.storage.threads import WriterThreads
 T = TypeVar("T")
 
 SUFFIX = ".jsonl"
+REWRITTEN = ".rewritten"
 REMEMBERED_FILES = 64
 REMEMBERED_IDS = 20_000
 """Of how many transcripts one brain keeps the entry ids in memory, and how many ids; others are read again."""
@@ -94,6 +96,11 @@ class JsonlTranscripts:
             return None
         data, _ = await self._look(session_id, lambda file: file.peek(0))
         return data or None
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> Transcript | None:
+        if not is_session_id(session_id):
+            return None
+        return await self._use(session_id, lambda file: file.rewrite(change))
 
     async def remove(self, session_id: SessionId) -> None:
         if is_session_id(session_id):
@@ -214,13 +221,29 @@ class TranscriptFile:
     def remove(self) -> None:
         """See `Transcripts.remove`."""
         with self._mistrusting("deleted"):
-            aside = [
-                path for path in self._directory.iterdir() if path.name.startswith(f"{self._path.stem}.torn-")
-            ]
-            for path in (*aside, self._path):
+            for path in (*self._aside(), self._path.with_suffix(REWRITTEN), self._path):
                 path.unlink(missing_ok=True)
             sync_directory(self._directory, self._ops)
             self._size, self._has_header, self._cut_at, self.ids = None, False, None, set()
+
+    def rewrite(self, change: Rewrite) -> Transcript | None:
+        """See `Transcripts.rewrite`."""
+        with self._mistrusting("written"):
+            transcript = self._read()
+            if transcript is None:
+                return None
+            head = [] if transcript.header is None else [encode_line(transcript.header)]
+            data = b"".join([*head, *(encode_line(change(entry)) for entry in transcript.entries)])
+            anew = self._path.with_suffix(REWRITTEN)
+            with opened(anew, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as descriptor:
+                write_all(descriptor, data, self._ops)
+                self._ops.sync(descriptor)
+            anew.replace(self._path)
+            for path in self._aside():
+                path.unlink(missing_ok=True)
+            sync_directory(self._directory, self._ops)
+            self._size = None
+            return self._read()
 
     def load(self) -> Transcript | None:
         """See `Transcripts.load`."""
@@ -279,6 +302,9 @@ class TranscriptFile:
             with contextlib.suppress(OSError), opened(self._path, os.O_WRONLY) as descriptor:
                 self._cut(descriptor)
             raise
+
+    def _aside(self) -> list[Path]:
+        return [path for path in self._directory.iterdir() if path.name.startswith(f"{self._path.stem}.torn-")]
 
     def _on_disk(self) -> int:
         try:

@@ -12,14 +12,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from rookery.errors import StorageCorrupt
 from rookery.ids import AgentId, SessionId
-from rookery.messages import AnyEntry, Header, encode_line
+from rookery.messages import AnyEntry, Header, decode_entry, encode_line
 from rookery.sessions.summary import SessionSummary, begin, fold
+from rookery.sessions.tables import CONTENT_TABLES, content_metadata, page_of, sessions, summary_of, values_of
 from rookery.sessions.tables import entries as entries_table
-from rookery.sessions.tables import page_of, sessions, summary_of, values_of
 from rookery.sessions.transcripts import (
     Problem,
     ProblemKind,
+    Rewrite,
     Transcript,
     check_session_id,
     is_session_id,
@@ -103,6 +105,27 @@ class RowTranscripts:
             return "".join(f"{line}\n" for line in (header, *lines)).encode()
 
         return await self._database.read(work)
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> Transcript | None:
+        def work(connection: Connection) -> Transcript | None:
+            as_agent(connection, self._agent_id)
+            if self._lock(connection, session_id) is None:
+                return None
+            header = connection.scalar(select(sessions.c.header).where(self._mine(sessions, session_id)))
+            mine = self._mine(entries_table, session_id)
+            for position, line in list(self._lines(connection, session_id, 0)):
+                here = and_(mine, entries_table.c.position == position)
+                try:
+                    entry = decode_entry(line.encode())
+                except StorageCorrupt:
+                    connection.execute(delete(entries_table).where(here))
+                    continue
+                changed = _text(encode_line(change(entry)))
+                if changed != line:
+                    connection.execute(update(entries_table).where(here).values(line=changed))
+            return self._read(connection, session_id, 0, header)
+
+        return await self._database.write(work)
 
     async def remove(self, session_id: SessionId) -> None:
         def work(connection: Connection) -> None:
@@ -231,6 +254,14 @@ class RowSummaries:
                 connection.execute(update(sessions).where(mine).values(values))
 
         return work
+
+
+def erase_rows(connection: Connection, agent_id: AgentId) -> None:
+    """Delete everything that is an agent's own."""
+    as_agent(connection, agent_id)
+    for name in CONTENT_TABLES:
+        table = content_metadata.tables[name]
+        connection.execute(delete(table).where(table.c.agent_id == agent_id))
 
 
 def _text(line: bytes) -> str:

@@ -13,7 +13,7 @@ from rookery.ids import EntryId, SessionId, TurnId
 from rookery.messages import AnyEntry, Entry, Header, MessageEntry, encode_line
 from rookery.models import PromptMessage
 from rookery.sessions.summary import SessionSummary, begin, fold
-from rookery.sessions.transcripts import Transcript, Transcripts
+from rookery.sessions.transcripts import Rewrite, Transcript, Transcripts
 
 
 class Session:
@@ -125,6 +125,22 @@ class Session:
         async with self._lock:
             await self._transcripts.remove(self.id)
             self._removed = True
+
+    async def rewrite(self, change: Rewrite) -> None:
+        """Put what `change` makes of each entry in its place. What is being asked goes on as it was asked.
+
+        Raises `StorageUnavailable`: then the same call again is the way to go on.
+        """
+        async with self._lock:
+            transcript = await self._transcripts.rewrite(self.id, change)
+            if transcript is None:
+                return
+            before = self.size
+            self._entries, self._messages, self._turns, self._ids = [], [], {}, set()
+            self._summary, self.size, self.unreadable = begin(self.header), 0, transcript.unreadable
+            self._take(transcript.entries, transcript.size)
+            self._mark, self._marked = transcript.end, len(self._entries)
+            self._grown(self, self.size - before)
 
     async def refresh(self) -> None:
         """Take in what other processes have added. Returns at once where there are none."""

@@ -134,6 +134,7 @@ workspace_files = Table(
     Column("agent_id", _Id, primary_key=True),
     Column("path", _Id, primary_key=True),
     Column("data", LargeBinary, nullable=False),
+    Column("sha256", Text, nullable=False),
     Column("changed_at", Instant, nullable=False),
 )
 

@@ -7,7 +7,7 @@ agent only: nothing here takes the name of another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -60,6 +60,10 @@ class Problem:
     detail: str
 
 
+Rewrite = Callable[[AnyEntry], AnyEntry]
+"""What an entry is to be from now on, under the same id; called in any thread."""
+
+
 class Transcripts(Protocol):
     """All transcripts of one agent."""
 
@@ -94,6 +98,14 @@ class Transcripts(Protocol):
 
     async def export(self, session_id: SessionId) -> bytes | None:
         """The transcript as JSON lines, unreadable ones included; None when there is none."""
+        ...
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> Transcript | None:
+        """Put what `change` makes of each entry in its place, ids and order kept; None when there is none.
+
+        In one step that survives a power cut. Lines that cannot be read, and what is kept aside, are gone then:
+        nobody can say whose words they hold. Raises `StorageUnavailable`: then the same call again is the way on.
+        """
         ...
 
     async def remove(self, session_id: SessionId) -> None:

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 from rookery.errors import StorageCorrupt
 from rookery.ids import SessionId
 from rookery.messages import AnyEntry, Header, encode_line
 from rookery.sessions.attachments import FILE_LIMITS, Incoming, Limits, Stored, absent, look_at, require_room
+from rookery.sessions.profiles import Change, Profile, checked
 from rookery.sessions.summary import SessionSummary, begin, fold, read_cursor
 from rookery.sessions.transcripts import (
     Problem,
     ProblemKind,
+    Rewrite,
     Transcript,
     check_session_id,
     is_session_id,
     read_lines,
 )
+from rookery.sessions.workspace import (
+    ABSENT,
+    WorkspaceFile,
+    check_count,
+    check_size,
+    check_version,
+    clashes,
+    in_the_way,
+    parts_of,
+    version_of,
+)
+from rookery.sessions.workspace import absent as no_file
 
 
 class MemoryTranscripts:
@@ -55,6 +69,14 @@ class MemoryTranscripts:
 
     async def export(self, session_id: SessionId) -> bytes | None:
         return b"".join(self.lines[session_id]) if session_id in self.lines else None
+
+    async def rewrite(self, session_id: SessionId, change: Rewrite) -> Transcript | None:
+        found = self.read(session_id)
+        if found is None:
+            return None
+        head = [] if found.header is None else [encode_line(found.header)]
+        self.lines[session_id] = [*head, *(encode_line(change(entry)) for entry in found.entries)]
+        return self.read(session_id)
 
     async def remove(self, session_id: SessionId) -> None:
         self.lines.pop(session_id, None)
@@ -148,6 +170,9 @@ class MemoryAttachments:
             raise StorageCorrupt(f"Attachment {attachment_id!r} is not as it was kept.")
         return found.data
 
+    async def listed(self) -> list[Stored]:
+        return [self.kept[id].stored for id in sorted(self.kept)]
+
     async def remove(self, attachment_id: str) -> None:
         self.kept.pop(attachment_id, None)
 
@@ -159,3 +184,53 @@ class MemoryAttachments:
         if found is None:
             raise absent(attachment_id)
         return found
+
+
+class MemoryProfiles:
+    """One agent's profiles; `kept` may be looked at by a test."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[Profile, ...] = ()
+
+    async def all(self) -> Sequence[Profile]:
+        return self.kept
+
+    async def change(self, change: Change) -> Sequence[Profile]:
+        self.kept = checked(change(self.kept))
+        return self.kept
+
+
+class MemoryWorkspace:
+    """One agent's workspace; `kept` may be looked at by a test."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[bytes, datetime]] = {}
+
+    async def read(self, path: str) -> bytes:
+        parts_of(path)
+        if path not in self.kept:
+            raise no_file(path)
+        return self.kept[path][0]
+
+    async def write(self, path: str, data: bytes, *, expected: str | None = None) -> WorkspaceFile:
+        parts_of(path)
+        check_size(data)
+        if clashes(path, self.kept.keys()):
+            raise in_the_way(path, "another file or a directory")
+        there = self.kept.get(path)
+        check_version(path, expected, ABSENT if there is None else version_of(there[0]))
+        if there is None:
+            check_count(len(self.kept))
+        self.kept[path] = data, datetime.now(UTC)
+        return WorkspaceFile(path, len(data), self.kept[path][1])
+
+    async def remove(self, path: str, *, expected: str | None = None) -> None:
+        check_version(path, expected, version_of(await self.read(path)))
+        del self.kept[path]
+
+    async def listed(self) -> Sequence[WorkspaceFile]:
+        paths = sorted(self.kept, key=str.encode)
+        return [WorkspaceFile(path, len(self.kept[path][0]), self.kept[path][1]) for path in paths]
+
+    async def beginnings(self, names: Collection[str], limit: int) -> Mapping[str, bytes]:
+        return {name: self.kept[name][0][:limit] for name in names if name in self.kept}

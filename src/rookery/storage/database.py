@@ -43,6 +43,14 @@ class Database(Protocol):
         """Run `work` on one consistent snapshot that holds every write committed before the call."""
         ...
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        """Leave nothing in the files of what was deleted before the call, as far as that is this process's to do.
+
+        With SQLite the log is emptied and, if `whole`, the database file written anew; writes wait meanwhile. On
+        PostgreSQL that is the server's own work, and nothing happens here. Raises `StorageUnavailable`.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what was submitted, then close. Later calls raise `StorageUnavailable`."""
         ...

@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 _HELD = 0x726F6F6B657279  # "rookery" in ASCII: the advisory lock one gateway holds
 _ATTEMPTS = 5
-_RETRIED = {"40001", "40P01"}  # serialization failure, deadlock: the transaction is to be run again
+_RETRIED = {"40001", "40P01", "23505"}
+"""Serialization failure, deadlock, and a row that somebody else added since it was looked for: the transaction is
+to be run again, and sees then what is there."""
 
 
 class PostgresDatabase:
@@ -61,6 +63,9 @@ class PostgresDatabase:
             raise StorageUnavailable("The database is closed.")
         # Cancelled while it connects, the driver would leave a connection open that nobody knows of.
         return await self._to_its_end(self._run(work))
+
+    async def scrub(self, *, whole: bool = True) -> None:
+        """See `Database.scrub`: the server clears up by itself, and only a table's owner may ask it to."""
 
     async def close(self) -> None:
         self._closed = True

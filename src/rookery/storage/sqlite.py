@@ -55,9 +55,26 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         return await self._reader.submit(work, None)
 
+    async def scrub(self, *, whole: bool = True) -> None:
+        await self._writer.alone(_rebuild if whole else _empty_log)
+
     async def close(self) -> None:
         for worker in {self._writer, self._reader}:
             await asyncio.to_thread(worker.close)
+
+
+def _rebuild(connection: Connection) -> None:
+    """Freed pages are zeroed as they are freed; what was left over inside pages goes with a file made anew."""
+    connection.exec_driver_sql("VACUUM")
+    _empty_log(connection)
+
+
+def _empty_log(connection: Connection) -> None:
+    """Put what the log holds into the database file and cut it to nothing. Raises `StorageUnavailable` while
+    somebody reads what it held."""
+    busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    if busy:
+        raise StorageUnavailable("The database's log is being read; it is emptied later.")
 
 
 def _connector(path: Path | None) -> Connect:
@@ -86,6 +103,8 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     relaxed: bool
+    alone: bool = False
+    """Outside any transaction, and with nothing else."""
     result: Any = None
     error: BaseException | None = None
     ended: bool = False
@@ -116,6 +135,15 @@ class _Worker:
         self._queue.put(_Job(work, then, loop, future, relaxed))
         return await future
 
+    async def alone(self, work: Work[None]) -> None:
+        """Run `work` between two transactions, in none."""
+        if self._closed:
+            raise StorageUnavailable("The database is closed.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._queue.put(_Job(work, None, loop, future, relaxed=True, alone=True))
+        await future
+
     def close(self) -> None:
         self._closed = True
         for _ in self._threads:
@@ -130,7 +158,8 @@ class _Worker:
             try:
                 if connection is None:
                     connection = self._open()
-                self._run(connection, jobs)
+                for together in _apart(jobs):
+                    self._run(connection, together)
             except Exception as error:
                 # No connection, or a commit whose end is unknown. After a failed sync nothing this connection
                 # remembers can be relied on: the file is opened and read anew.
@@ -170,6 +199,9 @@ class _Worker:
 
     def _run(self, connection: Connection, jobs: list[_Job]) -> None:
         """Commit all jobs together, or each alone when one of them fails. Raises when the storage does."""
+        if jobs[0].alone:
+            self._run_alone(connection, jobs[0])
+            return
         # Straight to the driver: these two run with every unit of work, and Core doubles what they cost.
         driver = _driver(connection)
         self._sync(driver, not all(job.relaxed for job in jobs))
@@ -192,12 +224,33 @@ class _Worker:
         for job in jobs:
             job.ended = True
 
+    def _run_alone(self, connection: Connection, job: _Job) -> None:
+        try:
+            job.result = job.work(connection)
+        except Exception as error:
+            # Nothing was begun, so nothing is in doubt: only this one is told.
+            job.error = _translate(error)
+        job.ended = True
+
     def _sync(self, driver: Any, synced: bool) -> None:
         """Say whether the next commit waits for the disk. One that does syncs the whole log: what was committed
         before it without waiting, too."""
         if self._writes and synced is not self._synced:
             driver.cursor().execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
             self._synced = synced
+
+
+def _apart(jobs: list[_Job]) -> list[list[_Job]]:
+    """The same jobs in their order, those that are to be alone by themselves."""
+    if not any(job.alone for job in jobs):
+        return [jobs]
+    parts: list[list[_Job]] = []
+    for job in jobs:
+        if job.alone or not parts or parts[-1][0].alone:
+            parts.append([job])
+        else:
+            parts[-1].append(job)
+    return parts
 
 
 def _driver(connection: Connection) -> Any:

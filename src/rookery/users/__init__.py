@@ -14,7 +14,9 @@ from rookery.users.agents import (
     sync_configured_agents,
     ungrant_key,
 )
+from rookery.users.chosen import Answering, answering
 from rookery.users.credentials import Credential, CredentialKind, Issued
+from rookery.users.friends import add_friend, change_friend, friends_of, own_agents, remove_friend
 from rookery.users.identities import Identity, identify, link, list_identities, unlink
 from rookery.users.people import (
     User,
@@ -27,11 +29,13 @@ from rookery.users.people import (
     is_taken,
     list_users,
     prefer,
+    set_permissions,
 )
 from rookery.users.spaces import Space
 
 __all__ = [
     "Agent",
+    "Answering",
     "ConfiguredAgent",
     "Credential",
     "CredentialKind",
@@ -40,12 +44,16 @@ __all__ = [
     "Space",
     "User",
     "UserRole",
+    "add_friend",
     "add_shared_agent",
     "add_user",
     "admins",
+    "answering",
     "change_agent",
+    "change_friend",
     "change_user",
     "check_timezone",
+    "friends_of",
     "get_agent",
     "get_user",
     "grant_key",
@@ -56,9 +64,12 @@ __all__ = [
     "list_agents",
     "list_identities",
     "list_users",
+    "own_agents",
     "prefer",
     "remove_agent",
+    "remove_friend",
     "set_model",
+    "set_permissions",
     "sync_configured_agents",
     "ungrant_key",
     "unlink",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,11 +16,19 @@ from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import AgentId, UserId, agent_id, fold
 from rookery.storage.prepared import Prepared
 from rookery.users import people, tables
+from rookery.users.who import who_from_text
+
+LONGEST_NAME = 100
+LONGEST_PERSONA = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One brain's settings. Exactly one of `owner` and `sponsor` is set; `model` None means the default."""
+    """One brain's settings. Exactly one of `owner` and `sponsor` is set; `model` None means the default.
+
+    `relation`, `who` and `skills` are what a person says of an agent of their own: `relation` in a word or two,
+    `who` as JSON, and `skills` None for whatever everybody has.
+    """
 
     id: AgentId
     name: str
@@ -30,6 +39,20 @@ class Agent:
     configured: bool
     enabled: bool
     created_at: datetime
+    relation: str | None = None
+    who_text: str | None = None
+    skills: tuple[str, ...] | None = None
+    from_file: bool = False
+
+    @property
+    def who(self) -> Mapping[str, object] | None:
+        """What it is like, in the words of `users/who.py`; None when nothing was said."""
+        return who_from_text(self.who_text)
+
+    @property
+    def is_friend(self) -> bool:
+        """Whether it is a person's own, beside their main agent."""
+        return self.owner is not None and self.id != self.owner
 
     @property
     def shared(self) -> bool:
@@ -65,7 +88,7 @@ def get_agent(connection: Connection, id: AgentId) -> Agent:
     row = _by_id.first(connection, {"id": id})
     if row is None:
         raise NotFound(f"There is no agent {id!r}.")
-    return _from_row(row)
+    return from_row(row)
 
 
 def list_agents(connection: Connection, owner: UserId | None = None) -> list[Agent]:
@@ -73,7 +96,7 @@ def list_agents(connection: Connection, owner: UserId | None = None) -> list[Age
     query = select(tables.agents).order_by(_a.id)
     if owner is not None:
         query = query.where(_a.owner == owner)
-    return [_from_row(row) for row in connection.execute(query)]
+    return [from_row(row) for row in connection.execute(query)]
 
 
 def add_shared_agent(
@@ -164,7 +187,7 @@ def sync_configured_agents(connection: Connection, wanted: Iterable[ConfiguredAg
 
     Raises `NotFound` when a sponsor is not a user, `Conflict` when an id is a person's agent.
     """
-    present = {row.id: _from_row(row) for row in connection.execute(select(tables.agents))}
+    present = {row.id: from_row(row) for row in connection.execute(select(tables.agents))}
     listed = list(wanted)
     for item in listed:
         known = present.get(item.id)
@@ -214,18 +237,24 @@ def set_model(connection: Connection, id: AgentId, model: str | None) -> Agent:
 def change_agent(
     connection: Connection, id: AgentId, *, name: str | None, persona: str | None, enabled: bool | None
 ) -> Agent:
-    """Change what an agent is called and like, or switch it on or off; None leaves that as it is.
+    """Change what a shared agent is called and like, or switch it on or off; None leaves that as it is.
 
     Raises `NotFound`, and `InvalidInput` for a name that is no line.
     """
     get_agent(connection, id)
-    if name is not None and (not name.strip() or not name.isprintable()):
-        raise InvalidInput("An agent's name is some words on one line.")
+    if name is not None:
+        check_name(name)
     changed = {"name": name, "persona": persona, "enabled": enabled}
     kept = {column: value for column, value in changed.items() if value is not None}
     if kept:
         connection.execute(update(tables.agents).where(_a.id == id).values(**kept))
     return get_agent(connection, id)
+
+
+def check_name(name: str) -> None:
+    """Raises `InvalidInput` for a name that is no line of 1 to 100 characters."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(f"An agent's name is some words on one line, at most {LONGEST_NAME} characters.")
 
 
 def remove_agent(connection: Connection, id: AgentId) -> None:
@@ -266,7 +295,8 @@ def granted_keys(connection: Connection, id: AgentId) -> list[str]:
     return [row.shared_key for row in _granted.all(connection, {"id": id})]
 
 
-def _from_row(row: Row[Any]) -> Agent:
+def from_row(row: Row[Any]) -> Agent:
+    """An agent from a row that holds the columns of `agents`."""
     return Agent(
         id=AgentId(row.id),
         name=row.name,
@@ -277,4 +307,8 @@ def _from_row(row: Row[Any]) -> Agent:
         configured=row.configured,
         enabled=row.enabled,
         created_at=row.created_at,
+        relation=row.relation,
+        who_text=row.who,
+        skills=None if row.skills is None else tuple(json.loads(row.skills)),
+        from_file=row.from_file,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, text
 
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import UserId
@@ -34,6 +34,7 @@ class Identity:
 
 
 _c = tables.identities.c
+_LOCK = 0x726F6F6B_6C696E6B  # any number that nothing else locks
 _who = Prepared(
     select(tables.users)
     .join(tables.identities, tables.users.c.id == _c.user_id)
@@ -57,6 +58,12 @@ def identify(connection: Connection, address: Address) -> User | None:
     return None if row is None else people.from_row(row)
 
 
+def alone(connection: Connection) -> None:
+    """Let nobody else link an address until this transaction ends: whose one is, is decided by what is linked."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
 def link(
     connection: Connection,
     user_id: UserId,
@@ -74,6 +81,7 @@ def link(
     people.get_user(connection, user_id)
     if not sender or not channel or account == EVERY_ACCOUNT:
         raise InvalidInput("An address needs a channel and a sender id: channel[@account]:sender.")
+    alone(connection)
     overlapping = [_c.channel == channel, _c.sender == sender]
     if account is not None:
         overlapping.append(or_(_c.account == account, _c.account == EVERY_ACCOUNT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
@@ -15,10 +15,14 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from rookery.errors import Conflict, InvalidInput, NotFound
 from rookery.ids import AgentId, UserId, fold, user_id
+from rookery.policy import Permission, let_in, read_permissions
 from rookery.storage.prepared import Prepared
 from rookery.users import tables
 
 UserRole = Literal["member", "admin"]
+
+MAIN_NAME = "Rookery"
+"""What a person's main agent is called at first."""
 
 LONGEST_NAME = 100
 LONGEST_LANGUAGE = 35
@@ -32,7 +36,10 @@ _PREFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 class User(Struct, frozen=True):
-    """One person; `timezone` is an IANA name, `language` a BCP 47 tag, `preferences` a JSON object of the page."""
+    """One person; `timezone` is an IANA name, `language` a BCP 47 tag, `preferences` a JSON object of the page.
+
+    `permissions`: the kinds of channel they may use, words of `policy.Permission`; None is all, and empty is none.
+    """
 
     id: UserId
     name: str
@@ -42,6 +49,9 @@ class User(Struct, frozen=True):
     language: str
     created_at: datetime
     preferences: str = "{}"
+    permissions: tuple[str, ...] | None = None
+    from_file: bool = False
+    """Whether the people file describes them."""
 
     @property
     def main_agent(self) -> AgentId:
@@ -109,7 +119,7 @@ def add_user(
         insert(tables.agents).values(
             id=checked,
             id_folded=fold(checked),
-            name="Rookery",
+            name=MAIN_NAME,
             owner=checked,
             sponsor=None,
             persona="",
@@ -143,14 +153,40 @@ def change_user(
         check_timezone(timezone)
     if language is not None:
         check_language(language)
-    loses = before.role == "admin" and before.enabled and (role == "member" or enabled is False)
-    if loses and admins(connection, alone=True) == [before.id]:
-        raise Conflict(f"{before.id!r} is the last admin; make somebody else an admin first.")
+    if role == "member" or enabled is False:
+        _check_not_last(connection, before)
     said = {"name": name, "role": role, "enabled": enabled, "timezone": timezone, "language": language}
     changes = {column: value for column, value in said.items() if value is not None}
     if changes:
         connection.execute(update(tables.users).where(tables.users.c.id == id).values(**changes))
     return get_user(connection, id)
+
+
+def set_permissions(connection: Connection, id: UserId, words: Iterable[str] | None) -> User:
+    """Say by which kinds of channel a person may come in: words of `policy.Permission`, or None for all.
+
+    Raises `NotFound`, `InvalidInput` for another word, and `Conflict` when it would take the page, from where the
+    house is kept, away from the last admin who may use it.
+    """
+    before = get_user(connection, id)
+    wanted = None if words is None else read_permissions(words)
+    if not let_in(wanted, Permission.WEB):
+        _check_not_last(connection, before)
+    kept = None if wanted is None else json.dumps(wanted)
+    if wanted != before.permissions:
+        connection.execute(update(tables.users).where(tables.users.c.id == id).values(permissions=kept))
+    return get_user(connection, id)
+
+
+def _check_not_last(connection: Connection, leaving: User) -> None:
+    """Raises `Conflict` when nobody but `leaving` is an admin who may use the page."""
+    if leaving.role != "admin" or not leaving.enabled or not let_in(leaving.permissions, Permission.WEB):
+        return
+    left = [get_user(connection, id) for id in admins(connection, alone=True) if id != leaving.id]
+    if not any(let_in(one.permissions, Permission.WEB) for one in left):
+        raise Conflict(
+            f"{leaving.id!r} is the last admin who may use the page; make somebody else an admin first."
+        )
 
 
 def admins(connection: Connection, *, alone: bool = False) -> list[UserId]:
@@ -222,4 +258,6 @@ def from_row(row: Row[Any]) -> User:
         language=row.language,
         created_at=row.created_at,
         preferences=row.preferences,
+        permissions=None if row.permissions is None else tuple(json.loads(row.permissions)),
+        from_file=row.from_file,
     )

@@ -87,6 +87,8 @@ identities = Table(
     Column("sender", Text, primary_key=True),
     Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
     Column("linked_at", Instant, nullable=False),
+    # Whether the people file linked it, and may unlink it.
+    Column("from_file", Boolean, nullable=False, server_default=text("false")),
 )
 
 # A group chat that was let in; its agent is its own, or the shared one named for it. `account` is '' for every
@@ -136,7 +138,8 @@ chat_agents = Table(
     Column("chat_id", Text, primary_key=True),
     # '' outside threads.
     Column("thread_id", Text, primary_key=True),
-    Column("agent_id", Text, ForeignKey("agents.id"), nullable=False, index=True),
+    # NULL once that agent is gone, until the next message of this chat was told so.
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="SET NULL"), nullable=True, index=True),
     Column("chosen_at", Instant, nullable=False),
 )
 
@@ -148,4 +151,22 @@ budgets = Table(
     Column("per_day_nano_usd", BigInteger, nullable=True),
     Column("per_month_nano_usd", BigInteger, nullable=True),
     Column("per_day_tokens", BigInteger, nullable=True),
+)
+
+# What the people file said of a person when it was last applied, as far as its next version needs to know: a JSON
+# object of the rights it gave, the hash of the password hash it held, and the friends whose text was copied.
+described = Table(
+    "described",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("says", Text, nullable=False),
+)
+
+# The people file that was applied last at a start or reload, by the hash of what stood in it.
+people_files = Table(
+    "people_files",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("applied_at", Instant, nullable=False),
 )

@@ -8,7 +8,7 @@ from functools import partial
 from http import HTTPStatus
 
 from rookery.channels.contract import HttpReply, problem
-from rookery.errors import StorageUnavailable
+from rookery.errors import Refused, StorageUnavailable
 from rookery.gateway.callers import NOTE_AFTER, Caller, caller_behind
 from rookery.gateway.log import Logger
 from rookery.storage import Database
@@ -31,8 +31,8 @@ class Entry:
     async def caller(self, scope: Scope, head: Head, *, even_held: bool = False) -> Caller | HttpReply:
         """The caller, or the answer that says why they are none: 401, or 403 for a page of somebody else's.
 
-        403 too for a device of somebody who has to choose a password of their own first, but where it is
-        `even_held`: where they do that.
+        403 too for a way in that the person may not use; and for a device of somebody who has to choose a password
+        of their own first, but where it is `even_held`: where they do that.
 
         A token is taken from `Authorization: Bearer`, and needs no `Origin`: no page can make a browser send it.
         A cookie a browser sends by itself, so with it a write, and a WebSocket, must come from our own page.
@@ -45,9 +45,10 @@ class Entry:
             secret = secret.strip()
             if word.lower() != "bearer" or not secret:
                 return unauthorized("Only Authorization: Bearer is understood here.")
-            return await self._known(secret, CredentialKind.TOKEN) or unauthorized(
-                "This token is not valid, or not any more."
-            )
+            caller = await self._known(secret, CredentialKind.TOKEN)
+            if caller is None:
+                return unauthorized("This token is not valid, or not any more.")
+            return caller if caller.let_in else _closed(caller)
         secret = cookie_of(head, seen)
         if secret is None:
             return unauthorized("Log in, or send a token as Authorization: Bearer.")
@@ -58,6 +59,8 @@ class Entry:
         caller = await self._known(secret, CredentialKind.DEVICE)
         if caller is None:
             return unauthorized("You are logged out.")
+        if not caller.let_in:
+            return _closed(caller)
         if caller.credential.held and not even_held:
             return problem(
                 HTTPStatus.FORBIDDEN,
@@ -77,7 +80,7 @@ class Entry:
     async def _known(self, secret: str, kind: CredentialKind) -> Caller | None:
         now = self._now()
         caller = await self._database.read(lambda connection: caller_behind(connection, secret, kind, now))
-        if caller is not None:
+        if caller is not None and caller.let_in:
             await self.note_use(caller, now)
         return caller
 
@@ -105,6 +108,11 @@ def cookie_of(head: Head, seen: Seen) -> str | None:
         if name == wanted and value:
             return value
     return None
+
+
+def _closed(caller: Caller) -> HttpReply:
+    """The answer to somebody we know who may not come in this way."""
+    return problem(HTTPStatus.FORBIDDEN, Refused.code, caller.let_in.reason)
 
 
 def unauthorized(detail: str) -> HttpReply:

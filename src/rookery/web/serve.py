@@ -15,14 +15,17 @@ from datetime import UTC, datetime
 import uvicorn
 
 from rookery.config import Config, load, unavailable
+from rookery.config.words import Processors
 from rookery.errors import ConfigError
 from rookery.gateway.control import ControlSocket
 from rookery.gateway.gateway import GRACE
 from rookery.gateway.home import Home
 from rookery.gateway.house import House, open_house
 from rookery.gateway.log import open_log
+from rookery.gateway.master_key import EnvironmentKey
 from rookery.gateway.operations import Operations
 from rookery.gateway.reload import Reloader
+from rookery.web import processor
 from rookery.web.app import App
 from rookery.web.front import Front
 
@@ -55,14 +58,18 @@ def up(
     gc.disable()  # nothing made during the start is garbage; collecting would only look at it again and again
     os.umask(0o077)
     home.prepare()
+    environment_key = EnvironmentKey.taken()  # before anything else can see it
     config = load(home.config, environ)
     port = config.gateway.port if port is None else port
+    one = config.gateway.processors is Processors.ONE
+    beside = processor.stay_on_one(os.getpid()) if one else frozenset[int]()
     with (
         home.locked(),
         contextlib.closing(_bind(host or config.gateway.host, port)) as bound,
         asyncio.Runner(loop_factory=_new_loop) as runner,
     ):
-        runner.run(_serve(home, config, bound, environ, ready))
+        processor.spread_helpers(runner.get_loop(), beside)
+        runner.run(_serve(home, config, bound, environ, ready, environment_key))
 
 
 async def _serve(
@@ -71,12 +78,14 @@ async def _serve(
     bound: socket.socket,
     environ: Mapping[str, str],
     ready: Ready,
+    environment_key: EnvironmentKey,
 ) -> None:
     stop = _stop_on_signals()
     log = open_log(home.log)
     async with AsyncExitStack() as stack:
         stack.callback(log.close)
-        house = await stack.enter_async_context(open_house(home, config, now=_now, log=log, grace=GRACE))
+        opening = open_house(home, config, now=_now, log=log, grace=GRACE, environment_key=environment_key)
+        house = await stack.enter_async_context(opening)
         for line in unavailable(config):
             log.warning("config.unavailable", detail=line)
         reloader = Reloader(house, config, environ)

@@ -123,6 +123,76 @@ async def test_an_agent_is_added_once_and_removed_while_it_is_nobodys(shared: Pe
     check_problem(await shared.bob.delete("/api/agents/desk"), 404, "not_found")
 
 
+async def test_a_member_has_friends_of_their_own(shared: People):
+    """Added once, changed word by word, seen and reached by nobody else but admins, who see no word said to it."""
+    body = {"name": "Sabrina", "relation": "friend", "who": {"language": "de", "roles": ["friend"]}}
+    made = await shared.alice.post("/api/agents", body, key="k")
+    assert made.status == 201, made.body
+    assert (made.json["id"], made.json["owner"], made.json["sponsor"]) == ("alice--Sabrina", "alice", None)
+    assert (await shared.alice.post("/api/agents", body, key="k")).json == made.json
+    path = f"/api/agents/{made.json['id']}"
+
+    who = {"language": None, "gender": "female", "response_length": "short"}
+    changed = await shared.alice.patch(
+        path, {"name": "Brina", "who": who, "skills": ["weather"], "relation": None}
+    )
+    assert changed.json["id"] == made.json["id"]
+    assert changed.json["who"] == {"gender": "female", "roles": ["friend"], "responseLength": "short"}
+    assert (changed.json["name"], changed.json["relation"], changed.json["skills"]) == ("Brina", None, ["weather"])
+    assert (await shared.alice.patch(path, {"who": None})).json["who"] is None
+
+    session = await shared.alice.opens(agentId=made.json["id"])
+    assert session["agentId"] == made.json["id"]
+    for method in (shared.bob.get, shared.bob.delete):
+        check_problem(await method(path), 404, "not_found")
+    check_problem(await shared.bob.patch(path, {"name": "Mine"}), 404, "not_found")
+    assert made.json["id"] not in str((await shared.bob.get("/api/agents")).json)
+    asked = await shared.bob.post("/api/sessions/create", {"agentId": made.json["id"]})
+    absent = await shared.bob.post("/api/sessions/create", {"agentId": "alice--nobody"})
+    assert (asked.status, absent.status) == (404, 404)
+    check_problem(await shared.carol.get(f"/api/sessions/{session['sessionId']}"), 404, "not_found")
+    assert (await shared.carol.patch(path, {"enabled": False})).json["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "words"),
+    [
+        ({"name": "张三"}, 400, "invalid_id", "'friend'"),
+        ({"name": "Rookery"}, 409, "conflict", "cannot be told"),
+        ({"id": "sabrina"}, 201, "", ""),
+        ({"id": "alice--sabrina", "name": "Sabrina"}, 201, "", ""),
+        ({"id": "bob--sabrina", "name": "Sabrina"}, 404, "not_found", "no user 'bob'"),
+        ({"owner": "bob", "name": "Sabrina"}, 404, "not_found", "no user 'bob'"),
+        ({"owner": "no body", "name": "Sabrina"}, 404, "not_found", "no user"),
+        ({"owner": "bob", "id": "alice--sabrina"}, 400, "invalid", "a friend of 'alice'"),
+        ({}, 400, "invalid", "needs a name"),
+        ({"name": "S", "who": {"hat": "red"}}, 400, "invalid", "who.hat"),
+        ({"name": "S", "model": "nobody/none"}, 400, "config", "nobody"),
+        ({"name": "S", "persona": "a\u0000b"}, 400, "invalid", "NUL"),
+    ],
+)
+async def test_what_a_friend_can_be(people: People, body: dict[str, object], status: int, code: str, words: str):
+    """Each reason is said with what would be right; and a member befriends nobody else."""
+    reply = await people.alice.post("/api/agents", body)
+    if status == 201:
+        assert reply.status == 201, reply.body
+    else:
+        assert words in check_problem(reply, status, code)["detail"]
+
+
+async def test_a_friend_is_removed_with_everything(people: People):
+    """It is gone like one that never was; the main agent stays."""
+    made = await people.alice.post("/api/agents", {"name": "Sabrina"})
+    session = await people.alice.opens(agentId=made.json["id"])
+    await people.alice.says(session["sessionId"], "hello")
+    assert (await people.alice.delete(f"/api/agents/{made.json['id']}")).status == 204
+    check_problem(await people.alice.get(f"/api/agents/{made.json['id']}"), 404, "not_found")
+    check_problem(await people.alice.get(f"/api/sessions/{session['sessionId']}"), 404, "not_found")
+    check_problem(await people.alice.delete("/api/agents/alice"), 409, "conflict")
+    assert (await people.alice.post("/api/agents", {"name": "Sabrina"})).json["id"] == made.json["id"]
+    assert [one["agentId"] for one in (await people.alice.get("/api/sessions?status=all")).json["items"]] == []
+
+
 async def test_groups_are_let_in_and_put_out(people: People):
     """By an admin, once; and nothing of it is for members to see."""
     body = {"channel": "telegram", "chat": "-100", "sponsor": "alice"}

@@ -74,7 +74,7 @@ async def test_strangers_are_turned_away_before_their_body_is_read(people: Peopl
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("PUT", "/api/me", "GET, PATCH"), ("GET", "/api/login", "POST"), ("POST", "/openapi.json", "GET")],
+    [("PUT", "/api/me", "DELETE, GET, PATCH"), ("GET", "/api/login", "POST"), ("POST", "/openapi.json", "GET")],
 )
 async def test_another_method_is_told_which_there_are(people: People, method: str, path: str, allowed: str):
     """405, with all that the path has."""

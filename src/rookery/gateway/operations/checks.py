@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from rookery import users
-from rookery.errors import ConfigError, RookeryError
+from rookery.errors import ConfigError, ModelErrorKind, RookeryError
 from rookery.gateway import deliveries, schema
 from rookery.gateway.anchors import Anchors
 from rookery.gateway.house import fit
@@ -19,9 +19,10 @@ from rookery.gateway.operations.log import look_through
 from rookery.gateway.providers import OFFLINE
 from rookery.gateway.settings import default_model
 from rookery.gateway.shapes import AgentNamed, Done, Finding, Nothing
-from rookery.ids import AgentId
+from rookery.ids import SessionId
 from rookery.models.cooldown import Cooling, Scope
 from rookery.policy import HOUSE, Action
+from rookery.users.grants import Grant, grants_of, stored_keys
 
 _REACH_SECONDS = 5.0
 _SERVER_BROKE = 500
@@ -51,7 +52,7 @@ async def database(desk: Desk, _: Nothing) -> list[Finding]:
 async def configuration(desk: Desk, _: Nothing) -> list[Finding]:
     """Whether bindings, sponsors, links and shared keys fit the people and agents there are."""
     desk.ask(Action.READ_HOUSE, HOUSE)
-    return [await _fits(desk), *await desk.house.database.read(lambda connection: _keys(connection, desk))]
+    return [await _fits(desk), *await _keys(desk)]
 
 
 async def models(desk: Desk, _: Nothing) -> list[Finding]:
@@ -167,57 +168,69 @@ async def _fits(desk: Desk) -> Finding:
     return Finding("agents and bindings", "ok", "Bindings, sponsors and links name people and agents there are.")
 
 
-def _keys(connection: Connection, desk: Desk) -> list[Finding]:
-    providers = desk.house.gateway.providers
-    granted = {agent: users.granted_keys(connection, agent.id) for agent in users.list_agents(connection)}
+async def _keys(desk: Desk) -> list[Finding]:
+    gateway = desk.house.gateway
+    await gateway.know_keys()
+
+    def look(connection: Connection) -> tuple[dict[str, str], list[tuple[users.Agent, tuple[Grant, ...]]]]:
+        agents = users.list_agents(connection)
+        return stored_keys(connection), [(agent, grants_of(connection, agent.id)) for agent in agents]
+
+    stored, granted = await desk.house.database.read(look)
+    known = stored | {name: key.provider for name, key in gateway.providers.shared_keys.items()}
+    used = {grant.name for _, grants in granted for grant in grants}
     found = [
         Finding(
             f"key {name}",
             "warn",
             f"No agent may use the shared key {name!r} yet: rookery key grant AGENT {name}",
         )
-        for name in providers.shared_keys
-        if not any(name in names for names in granted.values())
+        for name in sorted(known.keys() - used)
     ]
-    for agent, names in granted.items():
+    for agent, grants in granted:
         found += [
             Finding(
-                f"key {name}",
+                f"key {grant.name}",
                 "warn",
-                f"{agent.id} was granted the shared key {name!r}, which rookery.yaml has no more: add it under "
-                f"models.sharedKeys, or: rookery key ungrant {agent.id} {name}",
+                f"{agent.id} was granted the shared key {grant.name!r}, which is neither in rookery.yaml nor in "
+                f"the store any more: share it again, or: rookery key ungrant {agent.id} {grant.name}",
             )
-            for name in names
-            if name not in providers.shared_keys
+            for grant in grants
+            if grant.name not in known
         ]
         if agent.enabled:
-            found += _usable(desk, agent.id, agent.model, names)
+            found += await _usable(desk, agent, grants, known)
     return found or [Finding("keys", "ok", "Every agent has the key its model needs.")]
 
 
-def _usable(desk: Desk, agent_id: AgentId, model: str | None, names: Iterable[str]) -> list[Finding]:
-    providers = desk.house.gateway.providers
+async def _usable(
+    desk: Desk, agent: users.Agent, grants: tuple[Grant, ...], known: Mapping[str, str]
+) -> list[Finding]:
+    gateway = desk.house.gateway
     try:
-        providers.check(model or default_model(desk.config))
+        gateway.providers.check(agent.model or default_model(desk.config))
     except ConfigError as error:
         return [
-            Finding(f"agent {agent_id}", "fail", f"{error.detail} Change it: rookery agent set {agent_id} model=…")
+            Finding(f"agent {agent.id}", "fail", f"{error.detail} Change it: rookery agent set {agent.id} model=…")
         ]
-    chosen = providers.endpoints(model, list(names), agent_id)[0]
-    if chosen.problem is None:
+    async with desk.house.brains.use(agent.id) as brain:
+        endpoints = await gateway.keyring.endpoints(agent, SessionId(""), agent.id, brain.profiles, grants)
+    chosen = [one for one in endpoints if one.name == endpoints[0].name]
+    if any(one.problem is None for one in chosen):
         return []
-    able = [name for name, key in providers.shared_keys.items() if key.provider == chosen.provider]
-    remedy = (
-        f"rookery key grant {agent_id} {able[0]}"
-        if able
-        else f"add a key of provider {chosen.provider!r} under models.sharedKeys, then grant it"
-    )
-    return [Finding(f"agent {agent_id}", "warn", f"It has no key for its model ({chosen.provider}): {remedy}")]
+    provider, problem = chosen[0].provider, chosen[0].problem
+    if problem is not None and problem.kind is ModelErrorKind.LOCKED_KEY:
+        said = f"Its key for its model ({provider}) cannot be opened; the log says why (key.locked)."
+        return [Finding(f"agent {agent.id}", "fail", said)]
+    able = sorted(name for name, of in known.items() if of == provider)
+    remedy = f"rookery key grant {agent.id} {able[0]}" if able else f"rookery key set {agent.id} {provider}"
+    return [Finding(f"agent {agent.id}", "warn", f"It has no key for its model ({provider}): {remedy}")]
 
 
 def _cools(cooling: Cooling, now: datetime) -> Finding:
+    whose = f" of {cooling.owner}" if cooling.owner else ""
     what = {
-        Scope.KEY: "without a key" if cooling.name is None else f"with the key {cooling.name!r}",
+        Scope.KEY: "without a key" if cooling.name is None else f"with the key {cooling.name!r}{whose}",
         Scope.MODEL: f"for {cooling.name!r}",
         Scope.PROVIDER: "for anything",
     }[cooling.scope]

@@ -33,7 +33,8 @@ class Desk:
     """Where operations are done, and who is at it: the operator, or a person through the web.
 
     `reloader` and `address` are there when a gateway runs. `surface` is the word for the way they came in, as the
-    log has it. `once`: what is done now is to be done once, however often it is asked for under the same key.
+    log has it; `by_token` whether a token stands for them. `once`: what is done now is to be done once, however
+    often it is asked for under the same key.
     """
 
     house: House
@@ -44,6 +45,7 @@ class Desk:
     actor: Actor = field(default_factory=Operator)
     surface: str = "command"
     once: Once | None = None
+    by_token: bool = False
     pid: int = field(default_factory=os.getpid)
 
     @property
@@ -51,9 +53,9 @@ class Desk:
         """The configuration in force."""
         return self.started_config if self.reloader is None else self.reloader.config
 
-    def of(self, actor: Actor, surface: str = "web") -> Desk:
+    def of(self, actor: Actor, surface: str = "web", *, by_token: bool = False) -> Desk:
         """The same desk with somebody else at it, who came in another way."""
-        return replace(self, actor=actor, surface=surface)
+        return replace(self, actor=actor, surface=surface, by_token=by_token)
 
     @property
     def principal(self) -> str:

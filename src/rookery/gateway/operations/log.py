@@ -36,17 +36,26 @@ async def look_through(desk: Desk) -> AuditChecked:
     """Compare every row with the one before it and with the heads written down; others are served in between."""
     anchors = desk.house.gateway.anchors
     heads = Read((), 0) if anchors is None else await asyncio.to_thread(anchors.read)
-    check = Check(heads.anchors)
-    while check.take(await desk.house.database.read(partial(audit.after, seq=check.seq))):
-        pass
+    check = await _checked(desk, heads)
+    if check.problem is not None:
+        # Somebody may have been erased while we looked, and rows are others now. What is broken stays broken.
+        check = await _checked(desk, heads)
     broken = check.problem
     return AuditChecked(
         rows=check.count,
+        redacted=check.redacted,
         anchors=len(heads.anchors),
         spoiled=heads.spoiled,
         problem=None if broken is None else broken.detail,
         at_seq=None if broken is None else broken.seq,
     )
+
+
+async def _checked(desk: Desk, heads: Read) -> Check:
+    check = Check(heads.anchors)
+    while check.take(await desk.house.database.read(partial(audit.after, seq=check.seq))):
+        pass
+    return check
 
 
 def _entry(kept: KeptRow) -> AuditEntry:

@@ -18,7 +18,7 @@ from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.me import me_of
 from rookery.gateway.shapes import Done, Login, Me, PasswordSet
 from rookery.ids import UserId
-from rookery.policy import Action, Member, principal
+from rookery.policy import Action, Member, Permission, let_in, principal
 from rookery.users import CredentialKind, Issued, User, credentials, passwords
 from rookery.users.passwords import Kept
 
@@ -40,7 +40,8 @@ class LoggedIn(Struct, frozen=True):
 async def login(desk: Desk, ask: Login, *, source: str, device_name: str) -> LoggedIn:
     """Let somebody in. `source` is the IP address they come from; `device_name` what their devices are listed by.
 
-    Raises `WrongLogin`, `TooManyRequests` after too many wrong ones from there, `Busy`, `StorageUnavailable`.
+    Raises `WrongLogin`, `Refused` for who may not use the page, `TooManyRequests` after too many wrong ones from
+    there, `Busy`, `StorageUnavailable`.
     """
     gateway = desk.house.gateway
     with gateway.guesses.guess(source) as guess:
@@ -52,6 +53,9 @@ async def login(desk: Desk, ask: Login, *, source: str, device_name: str) -> Log
             await keep_stranger(desk, "login", source, None if user is None else user.id)
             raise WrongLogin
         guess.right()
+    decision = let_in(user.permissions, Permission.WEB)
+    if not decision:
+        raise Refused(decision.reason)
     fresh = await gateway.hasher.again(ask.password) if checked.outdated else None
 
     def work(connection: Connection) -> tuple[LoggedIn, list[str]] | None:
@@ -144,6 +148,16 @@ async def set_password(desk: Desk, ask: PasswordSet, caller: Caller | None = Non
     return Done(
         f"{user.id} has a new password, is logged out everywhere, and is to choose another at their login."
     )
+
+
+async def prove(desk: Desk, current: str, caller: Caller) -> None:
+    """Let somebody prove with their password that it is they who ask for what cannot be taken back.
+
+    Raises `WrongLogin`, `Refused` for who has no password, `TooManyRequests`, `Busy`.
+    """
+    user_id = caller.user.id
+    kept = await desk.house.gateway.database.read(lambda connection: passwords.get_password(connection, user_id))
+    await _prove(desk, PasswordSet(user_id=user_id, password=current, current=current), caller.user, kept, caller)
 
 
 async def _prove(desk: Desk, ask: PasswordSet, user: User, kept: Kept | None, caller: Caller | None) -> None:

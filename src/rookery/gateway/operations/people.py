@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from sqlalchemy import Connection
 
 from rookery import users
-from rookery.config import check_address
-from rookery.errors import Conflict, InvalidInput, NotFound
+from rookery.config import WrittenAddress, canonical, check_address
+from rookery.errors import Conflict, NotFound
 from rookery.gateway import turns
-from rookery.gateway.operations import permission
+from rookery.gateway.leaving.people import is_erased
+from rookery.gateway.operations import closing, permission
 from rookery.gateway.operations.desk import Desk
-from rookery.gateway.rules import INTERNAL_CHANNELS
 from rookery.gateway.shapes import (
     Done,
     Identity,
@@ -26,7 +26,7 @@ from rookery.gateway.shapes import (
     UserNamed,
 )
 from rookery.ids import TurnId, UserId, fold
-from rookery.policy import HOUSE, Action, Member, PersonResource, Schedule, may, principal
+from rookery.policy import HOUSE, Action, Member, PersonResource, Schedule, may, principal, read_permissions
 from rookery.users import passwords
 
 
@@ -94,11 +94,13 @@ async def change(desk: Desk, ask: UserChange) -> User:
     """Change what is said of a person, and whether they may come in.
 
     Who is switched off is out at once: what is open for them is closed, what is being answered stopped, what waits
-    not answered; their tokens and devices count again when they are switched on again. Raises `NotFound`,
-    `Refused`, `InvalidInput`, and `Conflict` when nobody would be left who is an admin.
+    not answered; their tokens and devices count again when they are switched on again. So it is with what came by,
+    or stands for, a kind of channel that they may not use any more. Raises `NotFound`, `Refused`, `InvalidInput`,
+    and `Conflict` when nobody would be left who is an admin.
     """
     own = isinstance(desk.actor, Member) and desk.actor.user_id == ask.user_id
-    if not own or ask.name is not None or ask.role is not None or ask.enabled is not None:
+    kept = (ask.name, ask.role, ask.enabled) == (None, None, None) and isinstance(ask.permissions, UnsetType)
+    if not own or not kept:
         await permission.on_person(desk, Action.MANAGE_PERSON, ask.user_id)
     else:
         await permission.on_person(desk, Action.CHANGE_PREFERENCES, ask.user_id)
@@ -107,6 +109,8 @@ async def change(desk: Desk, ask: UserChange) -> User:
     def work(connection: Connection) -> _Changed:
         permission.still(connection, desk)
         before = permission.someone(connection, desk, ask.user_id)
+        if ask.enabled and is_erased(connection, before.id):
+            raise Conflict(f"{before.id!r} is being erased, and does not come back.")
         after = users.change_user(
             connection,
             before.id,
@@ -116,21 +120,25 @@ async def change(desk: Desk, ask: UserChange) -> User:
             timezone=ask.timezone,
             language=ask.language,
         )
+        if not isinstance(ask.permissions, UnsetType):
+            after = users.set_permissions(connection, before.id, ask.permissions)
         ended = before.enabled and not after.enabled
-        stopped: list[TurnId] = []
+        stopped, closed = closing.narrowed(connection, before, after)
         if ended:
             whose = [principal(Member(after.id)), principal(Schedule(after.id))]
-            stopped = turns.stop(connection, None, whose)
+            stopped = turns.stop(connection, None, whose)  # all of theirs
         for action, object in _deeds(before, after):
             desk.record(connection, action, object, after.id)
-        return _Changed(_user(connection, after), ended, stopped)
+        return _Changed(_user(connection, after), ended, stopped, closed)
 
     gateway = desk.house.gateway
 
     def tell(changed: _Changed) -> None:
+        gateway.lanes.stop(changed.stopped)
         if changed.ended:
-            gateway.lanes.stop(changed.stopped)
             gateway.revocations.tell(UserId(changed.user.id))
+        for credential_id in changed.closed:
+            gateway.revocations.tell(UserId(changed.user.id), credential_id)
 
     with gateway.catching_up():
         return (await gateway.database.write(work, then=tell)).user
@@ -140,6 +148,7 @@ class _Changed(Struct, frozen=True):
     user: User
     ended: bool
     stopped: list[TurnId]
+    closed: list[str]
 
 
 def _deeds(before: users.User, after: users.User) -> Iterator[tuple[str, str]]:
@@ -148,19 +157,25 @@ def _deeds(before: users.User, after: users.User) -> Iterator[tuple[str, str]]:
         yield "user.enable" if after.enabled else "user.disable", after.id
     if before.role != after.role:
         yield "user.role", f"{after.id} {after.role}"
+    if before.permissions != after.permissions:
+        words = "all" if after.permissions is None else ",".join(after.permissions) or "none"
+        yield "user.permissions", f"{after.id} {words}"
     if (before.name, before.timezone, before.language) != (after.name, after.timezone, after.language):
         yield "user.change", after.id
 
 
 async def link(desk: Desk, ask: IdentityChange) -> Identity:
-    """Make an address the user's. Raises `NotFound`, `InvalidInput`, or `Conflict` when it is somebody else's."""
+    """Make an address the user's, written as its channel writes it.
+
+    Raises `NotFound`, `InvalidInput`, or `Conflict` when it is somebody else's.
+    """
     await permission.on_person(desk, Action.LINK_IDENTITY, ask.user_id)
-    _check(ask)
+    address = canonical(check_address(ask.channel, ask.account, ask.sender))
 
     def work(connection: Connection) -> users.Identity:
         permission.still(connection, desk)
         user = permission.someone(connection, desk, ask.user_id)
-        linked = users.link(connection, user.id, ask.channel, ask.account, ask.sender, now=desk.now())
+        linked = users.link(connection, user.id, *address, now=desk.now())
         desk.record(connection, "identity.link", str(linked), user.id)
         return linked
 
@@ -168,22 +183,25 @@ async def link(desk: Desk, ask: IdentityChange) -> Identity:
 
 
 async def unlink(desk: Desk, ask: IdentityChange) -> Done:
-    """Take an address from the user. Raises `NotFound` that says which ones they have."""
-    await permission.on_person(desk, Action.LINK_IDENTITY, ask.user_id)
-    _check(ask)
+    """Take an address from the user, or one's own off. Raises `NotFound` that says which ones they have."""
+    own = isinstance(desk.actor, Member) and desk.actor.user_id == ask.user_id
+    await permission.on_person(desk, Action.LEAVE_IDENTITY if own else Action.LINK_IDENTITY, ask.user_id)
+    written = check_address(ask.channel, ask.account, ask.sender)
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> WrittenAddress:
         permission.still(connection, desk)
         user = permission.someone(connection, desk, ask.user_id)
+        theirs = users.list_identities(connection, user.id)
+        known = {WrittenAddress(one.channel, one.account, one.sender) for one in theirs}
+        gone = written if written in known else canonical(written)  # one from before may be written otherwise
         try:
-            users.unlink(connection, user.id, ask.channel, ask.account, ask.sender)
+            users.unlink(connection, user.id, *gone)
         except NotFound as error:
-            theirs = ", ".join(map(str, users.list_identities(connection, user.id)))
-            raise NotFound(f"{error.detail} They have {theirs or 'none'}.") from None
-        desk.record(connection, "identity.unlink", _spelled(ask), user.id)
+            raise NotFound(f"{error.detail} They have {', '.join(map(str, theirs)) or 'none'}.") from None
+        desk.record(connection, "identity.unlink", str(gone), user.id)
+        return gone
 
-    await desk.house.database.write(work)
-    return Done(f"{_spelled(ask)} is no longer {ask.user_id}'s.")
+    return Done(f"{await desk.house.database.write(work)} is no longer {ask.user_id}'s.")
 
 
 async def identities(desk: Desk, ask: IdentityList) -> list[Identity]:
@@ -201,22 +219,6 @@ async def identities(desk: Desk, ask: IdentityList) -> list[Identity]:
     return [_identity(identity) for identity in await desk.house.database.read(look)]
 
 
-def _check(ask: IdentityChange) -> None:
-    check_address(ask.channel, ask.account, ask.sender)
-    if ask.channel in INTERNAL_CHANNELS | {"cron"}:
-        raise InvalidInput(
-            f"{ask.channel} needs no linking: there a person is known by their user id; "
-            "link addresses of chat networks."
-        )
-    if not ask.sender.isprintable() or ask.sender != ask.sender.strip():
-        raise InvalidInput(f"{ask.sender!r} is no sender id: it holds control characters or spaces around it.")
-
-
-def _spelled(ask: IdentityChange) -> str:
-    account = "" if ask.account is None else f"@{ask.account}"
-    return f"{ask.channel}{account}:{ask.sender}"
-
-
 def _user(connection: Connection, user: users.User) -> User:
     own = users.list_agents(connection, UserId(user.id))
     return User(
@@ -228,6 +230,8 @@ def _user(connection: Connection, user: users.User) -> User:
         language=user.language,
         created_at=user.created_at,
         agents=tuple(agent.id for agent in own),
+        from_file=user.from_file,
+        permissions=None if user.permissions is None else read_permissions(user.permissions),
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from rookery import users
 from rookery.config import Config, check_address
 from rookery.errors import Conflict, InvalidInput
-from rookery.gateway import turn_facts, turns
+from rookery.gateway import pairing, turn_facts, turns
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.operations.permission import someone, still
 from rookery.gateway.rules import INTERNAL_CHANNELS
@@ -51,6 +51,7 @@ async def admit(desk: Desk, ask: SpaceAdmit) -> Space:
             by=desk.principal,
             now=desk.now(),
         )
+        pairing.group_let_in(connection, ask.channel, ask.account, chat, by=desk.principal, now=desk.now())
         desk.record(connection, "space.admit", f"{space} {space.agent_id}", space.sponsor)
         return _shown(connection, space)
 
@@ -83,6 +84,7 @@ async def remove(desk: Desk, ask: SpaceNamed) -> Done:
     gateway = desk.house.gateway
     with gateway.catching_up():
         space, _ = await gateway.database.write(work, then=lambda removed: gateway.lanes.stop(removed[1]))
+    gateway.overheard.forget(lambda group, _: group[0] == space.agent_id)
     return Done(f"{space} is answered no more; what {space.agent_id} remembers is kept.")
 
 

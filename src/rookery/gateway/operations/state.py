@@ -10,6 +10,7 @@ from rookery.errors import Conflict
 from rookery.gateway import deliveries, turn_facts
 from rookery.gateway.operations.desk import Desk
 from rookery.gateway.shapes import Done, Nothing, Status
+from rookery.models.cooldown import Scope
 from rookery.policy import HOUSE, Action
 
 
@@ -30,6 +31,8 @@ async def status(desk: Desk, _: Nothing) -> Status:
 
     people, agents, unfinished, outbox, dead = await desk.house.database.read(look)
     answering = gateway.lanes.running
+    await gateway.key_states.load()
+    cooling = gateway.providers.cooldowns.active(desk.now())
     return Status(
         running=running,
         version=rookery.__version__,
@@ -41,6 +44,7 @@ async def status(desk: Desk, _: Nothing) -> Status:
         answering=answering,
         outbox=outbox,
         dead_letters=dead,
+        keys_cooling=sum(one.scope is Scope.KEY and one.name is not None for one in cooling),
         address=desk.address,
         pid=desk.pid if running else None,
         started_at=desk.started_at if running else None,

@@ -67,7 +67,8 @@ async def send(desk: Desk, ask: MessageSend) -> Turn:
     attachments = tuple(
         Attachment(one.name, one.content_type, attachment_id=one.attachment_id) for one in ask.attachments
     )
-    message = webchat.written(person, ids.fresh(desk.now()), ask.text, attachments)
+    account = webchat.BY_TOKEN if desk.by_token else webchat.ACCOUNT
+    message = webchat.written(person, ids.fresh(desk.now()), ask.text, attachments, account=account)
     wish = Wish(agent.id, ask.session, alone=bool(ask.wait), once=desk.once)
     with ExitStack() as stack:
         ending = _Ending()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rookery.gateway.shapes.agents import Agent, AgentAdd, AgentChange, AgentNamed, AgentSet, KeyGrant, SharedKey
+from rookery.gateway.shapes.agents import Agent, AgentAdd, AgentChange, AgentNamed
 from rookery.gateway.shapes.approvals import Approval, ApprovalAnswer, ApprovalAnswered, ApprovalWord
 from rookery.gateway.shapes.attachments import AttachmentAdd, AttachmentNamed, AttachmentRef, AttachmentShown
 from rookery.gateway.shapes.audit import AuditChecked, AuditEntry, AuditList
@@ -32,11 +32,30 @@ from rookery.gateway.shapes.entries import (
     SessionShown,
     Underway,
 )
+from rookery.gateway.shapes.files import AgentFile, AgentFileNamed, AgentFilePut, AgentFiles, AgentFileShown
 from rookery.gateway.shapes.house import Finding, Status
+from rookery.gateway.shapes.keys import (
+    AgentKey,
+    KeyCooling,
+    KeyGrant,
+    KeyList,
+    KeyNamed,
+    Keys,
+    KeySet,
+    KeyShare,
+    SharedKey,
+    SharedKeyNamed,
+)
+from rookery.gateway.shapes.leaving import Erased, MeErase, UserErase
+from rookery.gateway.shapes.pairings import LetIn, NewUser, Pairing, PairingApprove, PairingKind, PairingReject
 from rookery.gateway.shapes.people import (
     Identity,
     IdentityChange,
     IdentityList,
+    LinkAddress,
+    LinkCode,
+    LinkNamed,
+    LinkState,
     Me,
     MeChange,
     Role,
@@ -83,8 +102,13 @@ __all__ = [
     "Agent",
     "AgentAdd",
     "AgentChange",
+    "AgentFile",
+    "AgentFileNamed",
+    "AgentFilePut",
+    "AgentFileShown",
+    "AgentFiles",
+    "AgentKey",
     "AgentNamed",
-    "AgentSet",
     "Approval",
     "ApprovalAnswer",
     "ApprovalAnswered",
@@ -108,6 +132,7 @@ __all__ = [
     "Done",
     "Entries",
     "EntriesAsk",
+    "Erased",
     "ExportPart",
     "Exported",
     "Finding",
@@ -117,14 +142,31 @@ __all__ = [
     "IdentityChange",
     "IdentityList",
     "InLine",
+    "KeyCooling",
     "KeyGrant",
+    "KeyList",
+    "KeyNamed",
+    "KeySet",
+    "KeyShare",
+    "Keys",
+    "LetIn",
     "Line",
+    "LinkAddress",
+    "LinkCode",
+    "LinkNamed",
+    "LinkState",
     "Login",
     "Me",
     "MeChange",
+    "MeErase",
     "MessageSend",
     "Moment",
+    "NewUser",
     "Nothing",
+    "Pairing",
+    "PairingApprove",
+    "PairingKind",
+    "PairingReject",
     "PasswordChange",
     "PasswordSet",
     "Reply",
@@ -149,6 +191,7 @@ __all__ = [
     "Setup",
     "SetupLink",
     "SharedKey",
+    "SharedKeyNamed",
     "Space",
     "SpaceAdmit",
     "SpaceNamed",
@@ -173,6 +216,7 @@ __all__ = [
     "User",
     "UserAdd",
     "UserChange",
+    "UserErase",
     "UserNamed",
     "as_csv",
     "check_lines",

@@ -1,9 +1,9 @@
-"""Agents, and the shared keys they may use."""
+"""Agents."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -13,34 +13,45 @@ class AgentNamed(Struct, frozen=True, rename="camel", kw_only=True, forbid_unkno
 
 
 class AgentAdd(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """A shared agent."""
+    """A friend of somebody's; with `sponsor`, a shared agent.
 
-    id: str
-    sponsor: str
-    name: str | None = None
-    persona: str = ""
+    `id` is a friend's part of the id, `sabrina`, or the whole of it, `alice--sabrina`; null takes it from `name`.
+    It is the caller's own unless `owner` or the id says whose. `relation`, `who` and `skills` are a friend's.
+    """
+
+    id: Annotated[str, Meta(max_length=200)] | None = None
+    owner: str | None = None
+    sponsor: str | None = None
+    name: Annotated[str, Meta(max_length=200)] | None = None
+    relation: Annotated[str, Meta(max_length=200)] | None = None
+    who: dict[str, Any] | None = None
+    skills: tuple[str, ...] | None = None
+    persona: Annotated[str, Meta(max_length=20_000)] = ""
     model: str | None = None
 
 
 class AgentChange(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What is to be changed of an agent; what is left out stays. A `model` that is null is the default model."""
+    """What is to be changed of an agent; what is left out stays. A `model` that is null is the default model.
+
+    `relation`, `who` and `skills` are those of an agent of somebody's own. Of `who`, what is named is changed, and
+    taken out when it is null.
+    """
 
     agent_id: str
     name: Annotated[str, Meta(min_length=1, max_length=200)] | UnsetType = UNSET
     persona: Annotated[str, Meta(max_length=20_000)] | UnsetType = UNSET
+    relation: Annotated[str, Meta(max_length=200)] | UnsetType | None = UNSET
+    who: dict[str, Any] | UnsetType | None = UNSET
+    skills: tuple[str, ...] | UnsetType | None = UNSET
     model: str | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
-class AgentSet(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """`model` None is the default model."""
-
-    agent_id: str
-    model: str | None
-
-
 class Agent(Struct, frozen=True, rename="camel", kw_only=True):
-    """One agent; `configured` when `rookery.yaml` describes it, `keys` the shared keys it may use."""
+    """One agent; `configured` when `rookery.yaml` describes it, `keys` the shared keys it may use.
+
+    `relation`, `who` and `skills` are what its owner says of it, and `described` whether the people file does.
+    """
 
     id: str
     name: str
@@ -48,23 +59,11 @@ class Agent(Struct, frozen=True, rename="camel", kw_only=True):
     sponsor: str | None
     model: str | None
     persona: str
+    relation: str | None
+    who: dict[str, Any] | None
+    skills: tuple[str, ...] | None
     configured: bool
+    described: bool
     enabled: bool
     created_at: datetime
     keys: tuple[str, ...]
-
-
-class KeyGrant(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    agent_id: str
-    shared_key: str
-
-
-class SharedKey(Struct, frozen=True, rename="camel", kw_only=True):
-    """One shared key by its name, and who may use it; never the key.
-
-    `provider` None: agents were granted it, but `rookery.yaml` has no such key any more.
-    """
-
-    name: str
-    provider: str | None
-    agents: tuple[str, ...]

@@ -37,10 +37,12 @@ class AuditChecked(Struct, frozen=True, rename="camel", kw_only=True):
     """What looking through the whole audit trail found: `problem` None when it is whole.
 
     `anchors` are the heads kept beside the database that it was compared with, `spoiled` the lines there that
-    cannot be read, `at_seq` the row where the trail breaks.
+    cannot be read, `at_seq` the row where the trail breaks. `redacted` rows lost their names with people who were
+    erased, and are vouched for.
     """
 
     rows: int
+    redacted: int = 0
     anchors: int
     spoiled: int
     problem: str | None

@@ -12,7 +12,7 @@ class Status(Struct, frozen=True, rename="camel", kw_only=True):
     """How a gateway stands. `running` is False when a command opened the state itself to look.
 
     `waiting` and `answering` count turns, `outbox` deliveries that are not sent yet, `deadLetters` those that
-    never will be.
+    never will be, `keysCooling` keys that are left alone for a while because they failed.
     """
 
     running: bool
@@ -25,6 +25,7 @@ class Status(Struct, frozen=True, rename="camel", kw_only=True):
     answering: int
     outbox: int
     dead_letters: int
+    keys_cooling: int = 0
     address: str | None = None
     pid: int | None = None
     started_at: datetime | None = None

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from rookery.errors import InvalidInput
 from rookery.gateway.shapes.common import Secret
+from rookery.messages.permission import Permission
 
 Role = Literal["member", "admin"]
 
@@ -30,7 +31,11 @@ class UserNamed(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknow
 
 
 class UserChange(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What is to be changed of a person; None leaves it as it is."""
+    """What is to be changed of a person; None leaves it as it is.
+
+    `permissions` are the kinds of channel they may use, and stay when left out; null is all of them, an empty list
+    none.
+    """
 
     user_id: str
     name: str | None = None
@@ -38,10 +43,14 @@ class UserChange(Struct, frozen=True, rename="camel", kw_only=True, forbid_unkno
     enabled: bool | None = None
     timezone: str | None = None
     language: str | None = None
+    permissions: tuple[Permission, ...] | UnsetType | None = UNSET
 
 
 class User(Struct, frozen=True, rename="camel", kw_only=True):
-    """One person; `agents` are their own."""
+    """One person; `agents` are their own, `permissions` the kinds of channel they may use, null for all.
+
+    `from_file`: the people file describes them.
+    """
 
     id: str
     name: str
@@ -51,6 +60,8 @@ class User(Struct, frozen=True, rename="camel", kw_only=True):
     language: str
     created_at: datetime
     agents: tuple[str, ...]
+    permissions: tuple[Permission, ...] | None = None
+    from_file: bool = False
 
 
 class IdentityChange(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +85,37 @@ class Identity(Struct, frozen=True, rename="camel", kw_only=True):
     sender: str
     user_id: str
     linked_at: datetime
+
+
+class LinkCode(Struct, frozen=True, rename="camel", kw_only=True):
+    """A code that joins another address of one's own: shown this once, and good until `expires_at`."""
+
+    id: str
+    code: Secret
+    expires_at: datetime
+
+
+class LinkAddress(Struct, frozen=True, rename="camel", kw_only=True):
+    """Where a code was typed."""
+
+    channel: str
+    account: str
+    sender: str
+
+
+class LinkState(Struct, frozen=True, rename="camel", kw_only=True):
+    """How far a code has come: `open` until it is typed, `claimed` while that side is asked, `agreed` when it said
+    yes and only the person's own yes is missing. `address` is where it was typed."""
+
+    id: str
+    state: Literal["open", "claimed", "agreed"]
+    made_at: datetime
+    expires_at: datetime
+    address: LinkAddress | None = None
+
+
+class LinkNamed(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    id: str
 
 
 class Me(Struct, frozen=True, rename="camel", kw_only=True):

@@ -54,10 +54,14 @@ class Ack(Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fiel
 
 
 class Started(Struct, frozen=True, rename="camel", tag_field="type", tag="started"):
-    """A turn of this terminal began to be answered, or messages of this terminal joined one that is."""
+    """A turn of this terminal began to be answered, or messages of this terminal joined one that is.
+
+    `speaker` is the name of who answers.
+    """
 
     turn_id: str
     turn_ids: tuple[str, ...]
+    speaker: str
 
 
 class InLine(Struct, frozen=True, rename="camel", tag_field="type", tag="waiting"):

@@ -9,12 +9,15 @@ from fastapi import Depends, Query
 from starlette.responses import Response
 
 from rookery.gateway.idempotency import Repeated
-from rookery.gateway.operations import agents, spaces
+from rookery.gateway.operations import agents, keys, spaces
 from rookery.gateway.shapes import (
     Agent,
     AgentAdd,
     AgentChange,
+    AgentKey,
     AgentNamed,
+    KeyNamed,
+    KeySet,
     Nothing,
     Space,
     SpaceAdmit,
@@ -35,7 +38,7 @@ async def list_agents(asked: Asked) -> Response:
 
 @routes.route("POST", "/api/agents", {201: Agent}, once=True)
 async def add_agent(asked: Asked, sent: Annotated[AgentAdd, Depends(Sent(AgentAdd))]) -> Response:
-    """Add a shared agent."""
+    """Add a friend, an agent of one's own beside the main one; or, with a sponsor, a shared agent."""
     try:
         made = await agents.add(asked.once(sent), sent)
     except Repeated as repeated:
@@ -53,15 +56,37 @@ async def get_agent(asked: Asked, id: str) -> Response:
 async def change_agent(
     asked: Asked, id: str, sent: Annotated[AgentChange, Depends(Sent(AgentChange, given={"agentId": "id"}))]
 ) -> Response:
-    """Change an agent's name, persona or model, or switch it on or off."""
+    """Change what is said of an agent, or switch it on or off; its id stays."""
     del id
     return answer(await agents.alter(asked.desk, sent))
 
 
 @routes.route("DELETE", "/api/agents/{id}", {204: None})
 async def remove_agent(asked: Asked, id: str) -> Response:
-    """Take away a shared agent that nobody has talked to; others are switched off instead."""
+    """Erase a friend for good, with its conversations; or take away a shared agent that nobody has talked to."""
     await agents.remove(asked.desk, AgentNamed(agent_id=id))
+    return nothing()
+
+
+@routes.route("GET", "/api/agents/{id}/keys", {200: Many(AgentKey)})
+async def list_keys(asked: Asked, id: str) -> Response:
+    """The keys an agent may use, in their order, by name and last four characters; never the keys themselves."""
+    return listing(await keys.of_agent(asked.desk, AgentNamed(agent_id=id)))
+
+
+@routes.route("POST", "/api/agents/{id}/keys", {201: AgentKey})
+async def set_key(
+    asked: Asked, id: str, sent: Annotated[KeySet, Depends(Sent(KeySet, given={"agentId": "id"}))]
+) -> Response:
+    """Give an agent a key of its own, or another in its place; it is sealed, and nobody is shown it again."""
+    del id
+    return answer(await keys.set_key(asked.desk, sent), HTTPStatus.CREATED)
+
+
+@routes.route("DELETE", "/api/agents/{id}/keys/{provider}/{profile}", {204: None})
+async def revoke_key(asked: Asked, id: str, provider: str, profile: str) -> Response:
+    """Take a key of its own from an agent, from its next call on."""
+    await keys.revoke(asked.desk, KeyNamed(agent_id=id, provider=provider, profile=profile))
     return nothing()
 
 

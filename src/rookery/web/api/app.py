@@ -21,7 +21,19 @@ from starlette.types import ASGIApp
 import rookery
 from rookery.channels.contract import problem
 from rookery.errors import RookeryError
-from rookery.web.api import agents, attachments, coming_in, metrics, people, sessions, usage
+from rookery.web.api import (
+    agents,
+    attachments,
+    coming_in,
+    files,
+    leaving,
+    linking,
+    metrics,
+    pairings,
+    people,
+    sessions,
+    usage,
+)
 from rookery.web.api.answers import Turned, from_reply, refusal
 from rookery.web.api.document import document
 from rookery.web.asgi import method_not_allowed, nothing_here
@@ -31,7 +43,11 @@ SUBJECTS = (
     sessions.routes,
     attachments.routes,
     people.routes,
+    leaving.routes,
+    pairings.routes,
+    linking.routes,
     agents.routes,
+    files.routes,
     usage.routes,
     metrics.routes,
 )

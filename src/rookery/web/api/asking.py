@@ -41,7 +41,7 @@ class Asking:
     @property
     def desk(self) -> Desk:
         """The desk with them at it."""
-        return self.front.desk.of(self.caller.actor)
+        return self.front.desk.of(self.caller.actor, by_token=self.caller.by_token)
 
     @property
     def key(self) -> str | None:

@@ -105,6 +105,9 @@ def _describe(
         operation.setdefault("parameters", []).append(_KEY)
     if doc.form is not None:
         operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": doc.form}}}
+    if doc.body:
+        schema: Json = {"type": "string", "format": "binary"}
+        operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind in doc.body}}
     for call in calls:
         shape: type[Struct] | None = getattr(call, "shape", None)
         if shape is None:
@@ -116,7 +119,7 @@ def _describe(
         if given or not closed:
             bodies[f"{name}Body"] = {"of": name, "given": given, "closed": closed}
             name = f"{name}Body"
-        schema: Json = {"$ref": _REF.format(name=name)}
+        schema = {"$ref": _REF.format(name=name)}
         operation["requestBody"] = {
             "required": not getattr(call, "optional", False),
             "content": {"application/json": {"schema": schema}},

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.responses import Response
 
+from rookery.config import WrittenAddress
 from rookery.gateway.idempotency import Repeated
 from rookery.gateway.operations import people
 from rookery.gateway.shapes import (
@@ -75,9 +76,9 @@ async def link_identity(
     """Link an address; one that is theirs already stays so, so that asking again changes nothing."""
     try:
         made = await people.link(asked.once(sent), sent)
-    except Repeated:
+    except Repeated as repeated:
         there = await people.identities(asked.desk, IdentityList(user_id=id))
-        made = next((one for one in there if _is(one, sent)), None)
+        made = next((one for one in there if _spelled(one) == repeated.object_id), None)
         if made is None:
             raise  # it was unlinked meanwhile
     return answer(made, HTTPStatus.CREATED)
@@ -97,5 +98,5 @@ async def unlink_identity(
     return nothing()
 
 
-def _is(identity: Identity, asked: IdentityChange) -> bool:
-    return (identity.channel, identity.account, identity.sender) == (asked.channel, asked.account, asked.sender)
+def _spelled(identity: Identity) -> str:
+    return str(WrittenAddress(identity.channel, identity.account, identity.sender))

@@ -37,12 +37,13 @@ Shape = type[Struct] | Many | Media | None
 class Doc:
     """What a route answers by status, beside problems; `once` when it takes an `Idempotency-Key`.
 
-    `form` is the schema of a multipart body.
+    `form` is the schema of a multipart body, `body` the types of one that is taken as it is.
     """
 
     answers: Mapping[int, Shape]
     once: bool = False
     form: Mapping[str, Any] | None = None
+    body: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Routes:
         *,
         once: bool = False,
         form: Mapping[str, Any] | None = None,
+        body: tuple[str, ...] = (),
     ) -> Callable[[Handler], Handler]:
         """Declare a handler, whose docstring's first line is what the document says of it."""
 
@@ -77,7 +79,7 @@ class Routes:
                 operation_id=handler.__name__,
                 tags=[self.tag],
             )
-            self.docs[handler] = Doc(answers, once, form)
+            self.docs[handler] = Doc(answers, once, form, body)
             return handler
 
         return declare

@@ -30,4 +30,4 @@ async def stop(front: Front, caller: Caller, asked: Stop) -> None:
 
 
 def _desk(front: Front, caller: Caller) -> Desk:
-    return front.desk.of(caller.actor, "websocket")
+    return front.desk.of(caller.actor, "websocket", by_token=caller.by_token)

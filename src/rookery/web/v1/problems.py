@@ -130,6 +130,7 @@ _OF_MODELS: Mapping[str, tuple[HTTPStatus, str, str]] = {
         for kind in (
             ModelErrorKind.WRONG_KEY,
             ModelErrorKind.NO_KEY,
+            ModelErrorKind.LOCKED_KEY,
             ModelErrorKind.NO_CREDIT,
             ModelErrorKind.BAD_REQUEST,
             ModelErrorKind.UNKNOWN_MODEL,

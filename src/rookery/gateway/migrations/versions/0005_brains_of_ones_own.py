@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("day", sa.Text(), nullable=False),
         sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("commands", sa.Integer(), nullable=False),
         sa.Column("told", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("agent_id", "channel", "account", "sender", name=op.f("pk_guest_days")),
     )
@@ -33,13 +34,15 @@ def upgrade() -> None:
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("hinted", sa.Boolean(), nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("agent_id", "provider", "name", name=op.f("pk_key_states")),
     )
     op.create_table(
         "link_codes",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
-        sa.Column("code_hash", sa.Text(), nullable=False),
+        sa.Column("code_hash", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
@@ -62,6 +65,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_link_codes_user_id"), "link_codes", ["user_id"], unique=False)
     op.create_table(
+        "link_guesses",
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
+        sa.Column("wrong", sa.Integer(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("channel", "account", "sender", name=op.f("pk_link_guesses")),
+    )
+    op.create_table(
         "pairings",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -71,6 +83,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("chat_kind", sa.Text(), nullable=False),
@@ -79,6 +92,7 @@ def upgrade() -> None:
         sa.Column("sender_id", sa.Text(), nullable=False),
         sa.Column("message_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pairings")),
+        sa.UniqueConstraint("code_hash", name=op.f("uq_pairings_code_hash")),
     )
     op.create_index("ix_pairings_account", "pairings", ["channel", "account", "state"], unique=False)
     op.create_table(
@@ -107,15 +121,46 @@ def upgrade() -> None:
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("chat_id", sa.Text(), nullable=False),
         sa.Column("thread_id", sa.Text(), nullable=False),
-        sa.Column("agent_id", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=True),
         sa.Column("chosen_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["agent_id"], ["agents.id"]),
+        sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], ondelete="SET NULL"),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"]),
         sa.PrimaryKeyConstraint(
             "user_id", "channel", "account", "chat_id", "thread_id", name=op.f("pk_chat_agents")
         ),
     )
     op.create_index(op.f("ix_chat_agents_agent_id"), "chat_agents", ["agent_id"], unique=False)
+    op.create_table(
+        "described",
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("says", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"]),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_described")),
+    )
+    op.create_table(
+        "people_files",
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("applied_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("path", name=op.f("pk_people_files")),
+    )
+    op.add_column(
+        "identities", sa.Column("from_file", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("tombstone", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=True),
+        sa.Column("agents", sa.Text(), nullable=False),
+        sa.Column("addresses", sa.Text(), nullable=False),
+        sa.Column("names", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.BigInteger(), nullable=False),
+        sa.Column("swept", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("tombstone", name=op.f("pk_erasures")),
+        sa.UniqueConstraint("user_id", name=op.f("uq_erasures_user_id")),
+    )
+    op.add_column("audit", sa.Column("redacted", sa.Text(), nullable=True))
     op.add_column("agents", sa.Column("relation", sa.Text(), nullable=True))
     op.add_column("agents", sa.Column("who", sa.Text(), nullable=True))
     op.add_column("agents", sa.Column("skills", sa.Text(), nullable=True))
@@ -145,6 +190,7 @@ def _content() -> None:
         sa.Column("agent_id", by_bytes, nullable=False),
         sa.Column("path", by_bytes, nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("agent_id", "path", name=op.f("pk_workspace_files")),
     )

@@ -66,6 +66,7 @@ export class Conversation extends EventTarget {
   #timer = 0;
   #keep;
   #opening;
+  /** @type {string | null} */ #chosen = null;
 
   /**
    * @param {any} session as `/api/sessions` gives it; null for one that the first message will open
@@ -79,6 +80,16 @@ export class Conversation extends EventTarget {
     this.#keep = keep;
     this.#opening = opening;
     this.#outgoing = keep.get(`outgoing.${this.id}`) ?? [];
+  }
+
+  /** Who is to answer in a chat that is not begun yet; null for one's main assistant. @param {string | null} agentId */
+  choose(agentId) {
+    if (this.state === 'new') this.#chosen = agentId;
+  }
+
+  /** Who was chosen; null for one's main assistant. */
+  get chosen() {
+    return this.#chosen;
   }
 
   /** What drafts are kept under. */
@@ -436,7 +447,8 @@ export class Conversation extends EventTarget {
   /** @param {Outgoing} first */
   async #open(first) {
     const title = titleFor(first.text);
-    const body = title === null ? this.#opening : { title, ...this.#opening };
+    const asked = this.#chosen === null ? this.#opening : { agentId: this.#chosen };
+    const body = title === null ? asked : { title, ...asked };
     const draft = this.draft;
     const session = await ask('POST', 'sessions/create', { body, key: `open.${first.key}` });
     this.draft = '';

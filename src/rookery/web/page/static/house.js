@@ -26,7 +26,7 @@ export function askEarly() {
 
 /**
  * Events: `list` (the chats, or what is known of them, changed), `current` (another chat is shown), `status` (the
- * connection came or went), `me` (the person changed).
+ * connection came or went), `me` (the person changed), `agents` (their own assistants are known).
  */
 export class House extends EventTarget {
   /** @type {any[]} */ sessions = [];
@@ -36,6 +36,7 @@ export class House extends EventTarget {
   hasMore = false;
   /** @type {Set<string>} */ running = new Set();
   /** @type {Set<string>} */ unread = new Set();
+  /** @type {{id: string, name: string, enabled: boolean}[]} */ agents = [];
   /** @type {Conversation} */ current;
   live = new Live();
 
@@ -65,6 +66,7 @@ export class House extends EventTarget {
     const named = addressed();
     if (named !== null) this.#show(this.#conversation({ sessionId: named }, early?.entries));
     void this.#list(undefined, early?.list).then(() => {
+      void this.#readAgents();
       const untouched = this.current.state === 'new' && this.current.items().length === 0 && this.current.draft === '';
       if (named === null && untouched && this.sessions.length > 0) {
         this.open(this.sessions[0].sessionId, { replace: true });
@@ -86,8 +88,28 @@ export class House extends EventTarget {
     this.#show(this.#conversation(session));
   }
 
+  /** Their own assistants, the main one first; others are somebody else's, or shared. */
+  async #readAgents() {
+    try {
+      const { items } = await ask('GET', 'agents', { quiet: true });
+      const own = items.filter((/** @type {any} */ agent) => agent.owner === this.me.id);
+      this.agents = own.sort((/** @type {any} */ one) => (one.id === this.me.id ? -1 : 0));
+      this.dispatchEvent(new Event('agents'));
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    }
+  }
+
+  /** Who answers in a chat, where it is one of their friends; empty for their main assistant. @param {any} session */
+  friendIn(session) {
+    const { agentId } = session ?? {};
+    if (agentId === undefined || agentId === this.me.id) return '';
+    return this.agents.find((agent) => agent.id === agentId)?.name ?? '';
+  }
+
   /** An empty chat; the server hears of it with the first message. */
   openNew() {
+    void this.#readAgents();
     if (this.current.session !== null) {
       setAddress(null, false);
       this.#show(this.#fresh());

@@ -16,6 +16,7 @@ class Chat extends HTMLElement {
 
   #away = new AbortController();
   #title = h('h1', { class: 'chat-title' });
+  #speaker = h('span', { class: 'chat-speaker', hidden: true });
   #notice = h('p', { class: 'chat-notice', role: 'status' });
   #place = h('main', { class: 'chat-place' });
   #timer = 0;
@@ -25,6 +26,7 @@ class Chat extends HTMLElement {
     const { house } = this;
     house.addEventListener('current', () => this.#open(), { signal });
     house.addEventListener('list', () => this.#name(), { signal });
+    house.addEventListener('agents', () => this.#name(), { signal });
     house.addEventListener('status', () => this.#status(), { signal });
     addEventListener('offline', () => this.#status(), { signal });
     addEventListener('online', () => this.#status(), { signal });
@@ -37,6 +39,7 @@ class Chat extends HTMLElement {
         'aria-controls': 'side',
       }),
       this.#title,
+      this.#speaker,
       iconButton('new', t('chats.new'), () => house.openNew(), { class: 'icon-button phone-only' }),
     );
     fill(this, head, this.#notice, this.#place);
@@ -51,7 +54,7 @@ class Chat extends HTMLElement {
 
   #open() {
     const conversation = this.house.current;
-    const messages = Object.assign(h('rk-messages'), { conversation, me: this.house.me });
+    const messages = Object.assign(h('rk-messages'), { conversation, me: this.house.me, house: this.house });
     const composer = Object.assign(h('rk-composer'), { conversation });
     messages.addEventListener('try', (/** @type {any} */ event) => conversation.send(event.detail));
     fill(this.#place, messages, composer);
@@ -60,6 +63,9 @@ class Chat extends HTMLElement {
 
   #name() {
     const { session } = this.house.current;
+    const friend = this.house.friendIn(session);
+    this.#speaker.textContent = friend;
+    this.#speaker.hidden = friend === '';
     const title = session === null ? t('chats.new') : titleOf(session);
     if (this.#title.textContent === title) return;
     this.#title.textContent = title;

@@ -17,6 +17,7 @@ class Chats extends HTMLElement {
     const { signal } = this.#away;
     this.house.addEventListener('list', () => this.#show(), { signal });
     this.house.addEventListener('current', () => this.#show(), { signal });
+    this.house.addEventListener('agents', () => this.#show(), { signal });
     this.#more.addEventListener('click', () => this.house.more());
     const begin = h(
       'button',
@@ -58,7 +59,8 @@ class Chats extends HTMLElement {
         const [name, mark] = button.children;
         const running = house.running.has(session.sessionId);
         const unread = house.unread.has(session.sessionId);
-        const title = titleOf(session);
+        const friend = house.friendIn(session);
+        const title = friend === '' ? titleOf(session) : t('chats.of', { name: friend, title: titleOf(session) });
         if (name.textContent !== title) name.textContent = title;
         button.title = title;
         mark.className = `chats-mark${running ? ' running' : unread ? ' unread' : ''}`;

@@ -21,6 +21,7 @@ const READ_OUT = 1_500;
 class Messages extends HTMLElement {
   /** @type {import('../conversation.js').Conversation} */ conversation = /** @type {any} */ (undefined);
   /** @type {any} */ me;
+  /** @type {import('../house.js').House} */ house = /** @type {any} */ (undefined);
 
   #away = new AbortController();
   #older = h('button', { type: 'button', class: 'button quiet', hidden: true }, t('chat.older'));
@@ -40,6 +41,7 @@ class Messages extends HTMLElement {
     conversation.addEventListener('sent', () => (this.#atEnd = true), { signal });
     conversation.addEventListener('said', (event) => this.#readOut(/** @type {CustomEvent} */ (event).detail), { signal });
     conversation.addEventListener('answered', (event) => this.#readOut(t(ANSWERED[/** @type {CustomEvent} */ (event).detail])), { signal });
+    this.house.addEventListener('agents', () => this.#friendsCame(), { signal });
     this.#log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.#older.addEventListener('click', () => this.#showOlder());
     fill(this.#log, h('div', { class: 'column' }, this.#older, this.#list, this.#middle));
@@ -68,7 +70,8 @@ class Messages extends HTMLElement {
     const { conversation } = this;
     const items = conversation.items();
     this.#older.hidden = !conversation.hasOlder;
-    keyed(this.#list, withDays(items), (item) => item.key, create, update);
+    const speaker = this.house.friendIn(conversation.session) || t('message.assistant');
+    keyed(this.#list, withDays(items), (item) => item.key, create, (row, item) => update(row, item, speaker));
     this.#list.hidden = items.length === 0;
     this.#showMiddle(items.length === 0);
     if (this.#atEnd) this.#toEnd(false);
@@ -100,9 +103,28 @@ class Messages extends HTMLElement {
       icon('mark'),
       h('h2', {}, t('chat.empty.title', { name })),
       h('p', {}, t('chat.empty.lead')),
+      this.#choice(),
       h('p', { class: 'welcome-try' }, t('chat.empty.try')),
       h('div', { class: 'tries' }, ...tries),
     );
+  }
+
+  /** Who is to answer a chat that is begun here, for who has more than one; nothing for anybody else. */
+  #choice() {
+    const { agents } = this.house;
+    const awake = agents.filter((agent) => agent.enabled);
+    if (this.conversation.state !== 'new' || awake.length < 2) return null;
+    const options = awake.map(({ id, name }) => h('option', { value: id }, name));
+    const select = h('select', {}, ...options);
+    select.value = this.conversation.chosen ?? this.me.id;
+    select.addEventListener('change', () => this.conversation.choose(select.value === this.me.id ? null : select.value));
+    return h('label', { class: 'choice who' }, h('span', {}, t('chat.who')), select);
+  }
+
+  /** Their names are known now, or have changed. */
+  #friendsCame() {
+    if (this.#middle.dataset.shown === 'empty' && !this.#middle.contains(document.activeElement)) delete this.#middle.dataset.shown;
+    this.#show();
   }
 
   /** @param {string} text */
@@ -159,27 +181,29 @@ function create(item) {
   if (item.kind === 'day') return h('div', { class: 'day' }, h('span', {}));
   const body = h('div', { class: 'body' });
   const foot = h('div', { class: 'foot' });
-  const who = h('h2', { class: 'for-ears' }, nameOf(item));
+  const who = h('h2', { class: 'for-ears' });
   return h('article', { class: `message ${item.kind}` }, who, body, foot);
 }
 
-/** @param {HTMLElement} element @param {Item | DayItem} item */
-function update(element, item) {
+/** @param {HTMLElement} element @param {Item | DayItem} item @param {string} speaker who answers in this chat */
+function update(element, item, speaker) {
   if (item.kind === 'day') {
     const [span] = element.children;
     if (span.textContent !== item.text) span.textContent = item.text;
   } else {
-    const [, body, foot] = /** @type {HTMLElement[]} */ ([...element.children]);
+    const [who, body, foot] = /** @type {HTMLElement[]} */ ([...element.children]);
+    const name = nameOf(item, speaker);
+    if (who.textContent !== name) who.textContent = name;
     if (item.kind === 'user') updateUser(body, foot, item);
     else if (item.kind === 'reply') updateReply(body, foot, item);
     else updateAside(body, foot, item);
   }
 }
 
-/** @param {Item} item */
-function nameOf(item) {
+/** @param {Item} item @param {string} speaker */
+function nameOf(item, speaker) {
   if (item.kind === 'user') return item.sender ?? t('message.you');
-  if (item.kind === 'reply') return t('message.assistant');
+  if (item.kind === 'reply') return speaker;
   return item.from ?? t('message.system');
 }
 

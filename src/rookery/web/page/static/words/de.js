@@ -43,9 +43,11 @@ export const words = {
   'chats.running': 'wird beantwortet',
   'chats.unread': 'neu',
   'chats.more': 'Ältere Chats zeigen',
+  'chats.of': '{name}: {title}',
 
   'chat.empty.title': 'Hallo, {name}',
   'chat.empty.lead': 'Dieser Assistent gehört dir. Was du hier sagst, taucht nie in den Chats anderer auf.',
+  'chat.who': 'Wer antwortet?',
   'chat.empty.try': 'Probiere eines davon',
   'chat.try.1': 'What can you do?',
   'chat.try.2': 'My locker code is 4711.',

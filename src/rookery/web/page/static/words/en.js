@@ -43,9 +43,11 @@ export const words = {
   'chats.running': 'being answered',
   'chats.unread': 'new',
   'chats.more': 'Show older chats',
+  'chats.of': '{name}: {title}',
 
   'chat.empty.title': 'Hello, {name}',
   'chat.empty.lead': 'This assistant is yours. What you say here never turns up in anybody else’s chat.',
+  'chat.who': 'Who answers?',
   'chat.empty.try': 'Try one of these',
   'chat.try.1': 'What can you do?',
   'chat.try.2': 'My locker code is 4711.',

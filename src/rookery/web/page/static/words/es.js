@@ -43,9 +43,11 @@ export const words = {
   'chats.running': 'respondiendo',
   'chats.unread': 'nuevo',
   'chats.more': 'Mostrar conversaciones anteriores',
+  'chats.of': '{name}: {title}',
 
   'chat.empty.title': 'Hola, {name}',
   'chat.empty.lead': 'Este asistente es tuyo. Lo que digas aquí nunca aparece en la conversación de otra persona.',
+  'chat.who': '¿Quién responde?',
   'chat.empty.try': 'Prueba con una de estas',
   'chat.try.1': 'What can you do?',
   'chat.try.2': 'My locker code is 4711.',

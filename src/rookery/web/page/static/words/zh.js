@@ -43,9 +43,11 @@ export const words = {
   'chats.running': '正在回答',
   'chats.unread': '新消息',
   'chats.more': '显示更早的对话',
+  'chats.of': '{name}：{title}',
 
   'chat.empty.title': '你好，{name}',
   'chat.empty.lead': '这个助手只属于你。你在这里说的话绝不会出现在别人的对话里。',
+  'chat.who': '由谁回答？',
   'chat.empty.try': '试试这些',
   'chat.try.1': 'What can you do?',
   'chat.try.2': 'My locker code is 4711.',
