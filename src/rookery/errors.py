@@ -152,6 +152,9 @@ class ModelErrorKind(StrEnum):
     """Why a model call failed; decides what the person is told and whether another endpoint is worth a try."""
 
     WRONG_KEY = "wrong_key"
+    NOT_PERMITTED = "not_permitted"
+    """The key is good, and not for this model."""
+
     NO_KEY = "no_key"
     LOCKED_KEY = "locked_key"
     """There is a key, sealed, and it cannot be opened."""

@@ -117,7 +117,7 @@ async def test_thoughts_left_behind_are_missed(claude: FakeAnthropic, outbound: 
         ("400", Kind.BAD_REQUEST),
         ("401", Kind.WRONG_KEY),
         ("402", Kind.NO_CREDIT),
-        ("403", Kind.WRONG_KEY),
+        ("403", Kind.NOT_PERMITTED),
         ("404", Kind.UNKNOWN_MODEL),
         ("413", Kind.CONTEXT_TOO_LONG),
         ("429", Kind.RATE_LIMITED),

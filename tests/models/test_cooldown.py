@@ -80,6 +80,7 @@ OTHER_PROVIDER = replace(HERE, provider="remote")
         (Kind.GARBAGE, Scope.PROVIDER, SOON),
         (Kind.BROKEN_OFF, Scope.PROVIDER, SOON),
         (Kind.UNKNOWN_MODEL, Scope.MODEL, [300, 300, 300]),
+        (Kind.NOT_PERMITTED, Scope.MODEL, [300, 300, 300]),
         (Kind.CONTEXT_TOO_LONG, None, []),
         (Kind.CONTENT_REFUSED, None, []),
         (Kind.BAD_REQUEST, None, []),

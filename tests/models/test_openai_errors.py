@@ -32,7 +32,7 @@ async def failure(model: OpenAIModel, request: ModelRequest) -> ModelError:
         ("400", Kind.BAD_REQUEST),
         ("401", Kind.WRONG_KEY),
         ("402", Kind.NO_CREDIT),
-        ("403", Kind.WRONG_KEY),
+        ("403", Kind.NOT_PERMITTED),
         ("404", Kind.UNKNOWN_MODEL),
         ("429", Kind.RATE_LIMITED),
         ("500", Kind.OVERLOADED),

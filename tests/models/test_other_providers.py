@@ -188,7 +188,7 @@ async def test_why_it_stopped_is_told(google: Model, model: str, reason: StopRea
         ("400", ModelErrorKind.BAD_REQUEST),
         ("401", ModelErrorKind.WRONG_KEY),
         ("402", ModelErrorKind.NO_CREDIT),
-        ("403", ModelErrorKind.WRONG_KEY),
+        ("403", ModelErrorKind.NOT_PERMITTED),
         ("404", ModelErrorKind.UNKNOWN_MODEL),
         ("429", ModelErrorKind.RATE_LIMITED),
         ("500", ModelErrorKind.OVERLOADED),

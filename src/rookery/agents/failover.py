@@ -42,6 +42,7 @@ _RULES: dict[ModelErrorKind, _Rule] = {
     # none of these passes: whoever runs the gateway has to do something.
     Kind.NO_CREDIT: _Rule(another=True, told=3),
     Kind.WRONG_KEY: _Rule(another=True, told=3),
+    Kind.NOT_PERMITTED: _Rule(another=True, told=3),
     Kind.LOCKED_KEY: _Rule(another=True, told=3),
     Kind.UNKNOWN_MODEL: _Rule(another=True, told=3),
     Kind.BAD_REQUEST: _Rule(another=True, told=3),

@@ -6,6 +6,7 @@ from rookery.errors import ModelError, ModelErrorKind
 
 _WORDS: dict[ModelErrorKind, str] = {
     ModelErrorKind.WRONG_KEY: "The model does not accept the key I was given. Please tell who runs this gateway.",
+    ModelErrorKind.NOT_PERMITTED: "The key I was given is not for this model. Please tell who runs this gateway.",
     ModelErrorKind.NO_KEY: "I have no key for this model yet, so nothing was asked and nothing was spent. "
     "Please tell who runs this gateway.",
     ModelErrorKind.LOCKED_KEY: "I was given a key for this model, but it cannot be opened, so nothing was asked "

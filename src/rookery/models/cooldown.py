@@ -260,6 +260,8 @@ _RULES: dict[ModelErrorKind, _Rule] = {
     Kind.GARBAGE: _Rule(Scope.PROVIDER, _SOON),
     Kind.BROKEN_OFF: _Rule(Scope.PROVIDER, _SOON),
     Kind.UNKNOWN_MODEL: _Rule(Scope.MODEL, (300.0,)),
+    # Whoever names a model that a shared key is not for must not take the key from everybody else.
+    Kind.NOT_PERMITTED: _Rule(Scope.MODEL, (300.0,)),
     # No other kind says anything of the endpoint: it is this question, or this configuration, that does not do.
 }
 

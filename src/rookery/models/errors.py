@@ -261,7 +261,8 @@ _BY_LABEL: tuple[tuple[ModelErrorKind, tuple[str, ...]], ...] = (
     ),
     (Kind.CONTEXT_TOO_LONG, ("context_length", "exceed_context_size", "context_window", "string_above_max")),
     (Kind.CONTENT_REFUSED, ("content_filter", "content_policy", "moderation", "responsibleai")),
-    (Kind.WRONG_KEY, ("api_key", "authentication", "unauthorized", "permission")),
+    (Kind.WRONG_KEY, ("api_key", "authentication", "unauthorized")),
+    (Kind.NOT_PERMITTED, ("permission",)),
     (Kind.UNKNOWN_MODEL, ("model_not_found", "notfounderror", "not_found_error", "invalid_model")),
     (Kind.RATE_LIMITED, ("rate_limit", "too_many_requests", "resource_exhausted")),
     (Kind.TIMED_OUT, ("timeout",)),
@@ -302,7 +303,7 @@ _OURS = re.compile(r"invalid_request|badrequest|bad_request")
 _BY_STATUS: dict[int, ModelErrorKind] = {
     401: Kind.WRONG_KEY,
     402: Kind.NO_CREDIT,
-    403: Kind.WRONG_KEY,
+    403: Kind.NOT_PERMITTED,
     404: Kind.UNKNOWN_MODEL,
     408: Kind.TIMED_OUT,
     413: Kind.CONTEXT_TOO_LONG,

@@ -129,6 +129,7 @@ _OF_MODELS: Mapping[str, tuple[HTTPStatus, str, str]] = {
         kind.value: (_BAD_GATEWAY, _OURS, kind.value)
         for kind in (
             ModelErrorKind.WRONG_KEY,
+            ModelErrorKind.NOT_PERMITTED,
             ModelErrorKind.NO_KEY,
             ModelErrorKind.LOCKED_KEY,
             ModelErrorKind.NO_CREDIT,
