@@ -287,6 +287,16 @@ async def test_without_a_key_nothing_is_asked_and_nothing_spent(keyed: Keyed):
     assert await keyed.calls() == 0
 
 
+async def test_a_guest_is_not_told_how_this_house_gives_out_keys(keyed: Keyed):
+    """Neither which agent and provider it is, nor the operator's command: it is nothing they could do."""
+    house = keyed.house
+    await house.shared_agent("desk", sponsor="alice", channel="telegram", account="default")
+    house.account_rule("telegram", allow_from=frozenset({"g1"}))
+    told = await keyed.says("g1")
+    assert told.startswith("I have no key for this model yet")
+    assert not any(word in told for word in ("rookery", "desk", "main", "/api/"))
+
+
 async def test_a_key_that_cannot_be_opened_is_the_house_s_trouble(keyed: Keyed):
     """One that was moved here from another agent is no key; the log says so once, and nothing is spent."""
     await keyed.set(FIRST, agent="bob")

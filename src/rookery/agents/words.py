@@ -59,13 +59,13 @@ def took_too_long(seconds: float) -> str:
     return TOO_LONG_AT_WORK.format(minutes=told)
 
 
-def no_key(agent_id: str, provider: str, *, own: bool) -> str:
-    """The person's words where an agent has no key for its model; `own`: it is theirs to give a key to."""
-    told = (
+def no_key(agent_id: str, provider: str) -> str:
+    """The person's words where an agent of their own has no key for its model."""
+    return (
         "I have no key for this model yet, so nothing was asked and nothing was spent. "
-        f"Whoever runs this gateway can give me one: rookery key set {agent_id} {provider}"
+        f"Whoever runs this gateway can give me one: rookery key set {agent_id} {provider}\n"
+        f"Or give me one of your own: POST /api/agents/{agent_id}/keys"
     )
-    return f"{told}\nOr give me one of your own: POST /api/agents/{agent_id}/keys" if own else told
 
 
 def for_model_error(error: ModelError) -> str:

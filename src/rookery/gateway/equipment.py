@@ -84,7 +84,7 @@ class Equipment:
             renew=partial(self._endpoints_now, answering),
             cooldowns=self._providers.cooldowns,
             answered=partial(self._keyring.answered, agent.id, leader.session_id),
-            no_key=partial(_no_key, agent),
+            no_key=None if agent.shared else partial(_no_key, agent),
         )
 
     def toolset(self, answering: Answering) -> Toolset:
@@ -123,4 +123,4 @@ def _overheard(batch: Batch) -> str:
 
 
 def _no_key(agent: Agent, endpoint: Endpoint) -> str:
-    return words.no_key(agent.id, endpoint.provider, own=agent.owner is not None)
+    return words.no_key(agent.id, endpoint.provider)
