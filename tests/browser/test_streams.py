@@ -51,6 +51,20 @@ async def test_who_comes_in_the_middle_sees_the_whole(browser: Browser, house: H
     assert await chat.words() == await other.words()
 
 
+async def test_who_comes_in_the_middle_sees_which_chat_is_being_answered(
+    browser: Browser, house: House, fake: FakeOpenAI
+) -> None:
+    """The socket tells nothing of what began before it; the chat that was read does."""
+    chat = await streaming(browser, house, fake)
+    await chat.page.reload()
+    await expect(chat.replies).to_have_text(re.compile("word1 word1 word1"))
+    chats = chat.page.get_by_role("navigation", name="Chats")
+    await chat.page.get_by_role("complementary").get_by_role("button", name="New chat").click()
+    await expect(chats.get_by_role("button", name="Tell me a long story. being answered")).to_be_visible()
+    fake.finish()
+    await expect(chats.get_by_role("button", name="Tell me a long story. new")).to_be_visible()
+
+
 async def test_what_is_typed_during_an_answer_waits_for_its_turn(
     browser: Browser, house: House, fake: FakeOpenAI
 ) -> None:

@@ -234,7 +234,7 @@ async def test_a_deleted_session_is_in_the_bin_and_takes_no_messages(people: Peo
 async def test_a_purged_session_leaves_no_word(people: People):
     """Not in a file, not in the database, not in what can be asked for: also when it lay in the bin."""
     for binned in (False, True):
-        turn = await people.alice.says("main", "my locker code is 4711 4712")
+        turn = await people.alice.says("main", "my locker code is mzpn mzpq")
         command = (await people.alice.post("/api/sessions/main/messages", {"text": "/whoami"})).json
         session = turn["sessionId"]
         if binned:
@@ -247,7 +247,7 @@ async def test_a_purged_session_leaves_no_word(people: People):
         assert (await people.alice.get(f"/api/turns/{command['turnId']}")).json["reply"] is None
     await people.site.close()
     home = people.site.home.path
-    assert [path for path in home.rglob("*") if path.is_file() and b"4711" in path.read_bytes()] == []
+    assert [path for path in home.rglob("*") if path.is_file() and b"mzpn" in path.read_bytes()] == []
 
 
 async def test_deleting_stops_what_is_being_answered(people: People):

@@ -105,9 +105,14 @@ export class Conversation extends EventTarget {
     this.#keep.set(`draft.${this.id}`, text);
   }
 
+  /** Whether something is being answered right now. */
+  get answering() {
+    return this.#running !== null && !this.#running.over;
+  }
+
   /** Whether something is answered, or waits to be. */
   get busy() {
-    if (this.#running !== null && !this.#running.over) return true;
+    if (this.answering) return true;
     return this.#waiting.length > 0 || this.#outgoing.some((one) => one.state === 'queued');
   }
 

@@ -123,6 +123,7 @@ export class House extends EventTarget {
   #fresh() {
     // The first chat of all is the main one, which the person's other networks lead to as well.
     const conversation = new Conversation(null, this.keep, this.sessions.length === 0 ? { scope: 'global' } : {});
+    this.#watch(conversation);
     conversation.addEventListener('opened', () => {
       this.#followed(conversation);
       this.#open.set(conversation.session.sessionId, conversation);
@@ -137,11 +138,24 @@ export class House extends EventTarget {
     let conversation = this.#open.get(session.sessionId);
     if (conversation === undefined) {
       conversation = new Conversation(session, this.keep);
+      this.#watch(conversation);
       this.#followed(conversation);
       this.#open.set(session.sessionId, conversation);
       void conversation.load(early);
     } else if (conversation.state === 'failed') void conversation.load();
     return conversation;
+  }
+
+  /**
+   * A chat that was read knows whether it is being answered, also where that began before the socket told of anything.
+   * @param {Conversation} conversation
+   */
+  #watch(conversation) {
+    conversation.addEventListener('change', () => {
+      const { id, answering } = conversation;
+      if (conversation.state !== 'ready' || answering === this.running.has(id)) return;
+      this.#mark(() => (answering ? this.running.add(id) : this.running.delete(id)));
+    });
   }
 
   /** @param {Conversation} conversation */
