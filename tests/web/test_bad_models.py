@@ -11,7 +11,7 @@ from tests.web.conftest import Site, check_sound
 WORDS = {
     "401": "The model does not accept the key I was given. Please tell who runs this gateway.",
     "402": "The account that pays for the model has no credit left. Please tell who runs this gateway.",
-    "403": "The model does not accept the key I was given. Please tell who runs this gateway.",
+    "403": "The key I was given is not for this model. Please tell who runs this gateway.",
     "404": "The model I am set to use does not exist. Please tell who runs this gateway.",
     "400": "The model did not understand the request. Please tell who runs this gateway.",
     "500": "The model is overloaded or broken at the moment. Please write again in a while.",
