@@ -31,7 +31,7 @@ from rookery.sessions.attachments import (
     look_at,
     require_room,
 )
-from rookery.sessions.disk import FileOps, make_directory, opened, read_from, write_all
+from rookery.sessions.disk import FileOps, make_directory, opened, put_whole, read_from
 from rookery.storage.threads import WriterThreads
 
 DIRECTORY = "attachments"
@@ -198,17 +198,7 @@ class FileAttachments:
 
     def _write(self, directory: int, name: str, data: bytes) -> None:
         """A file that is there under its name whole and synced, or not at all."""
-        unfinished = f"{name}{_UNFINISHED}"
-        try:
-            with opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, beneath=directory) as file:
-                write_all(file, data, self._ops)
-                self._ops.sync(file)
-            os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
-            self._ops.sync(directory)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(unfinished, dir_fd=directory)
-            raise
+        put_whole(directory, name, data, self._ops, unfinished=f"{name}{_UNFINISHED}", beside=directory)
 
     @contextmanager
     def _beneath(self, *, make: bool = False) -> Generator[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -49,6 +50,27 @@ def write_all(descriptor: int, data: bytes, ops: FileOps) -> None:
     written = ops.write(descriptor, data)
     if written != len(data):
         raise OSError(f"only {written} of {len(data)} bytes were written")
+
+
+def put_whole(directory: int, name: str, data: bytes, ops: FileOps, *, unfinished: str, beside: int) -> None:
+    """A file that is there under its name whole and synced, or not at all; it takes the place of one of that name.
+
+    It is written as `unfinished` in the directory `beside` first, which is on the same disk; what a killed process
+    left there is written anew. Raises `OSError`.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(unfinished, dir_fd=beside)
+    try:
+        with opened(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, beneath=beside) as file:
+            os.fchmod(file, PRIVATE_FILE)
+            write_all(file, data, ops)
+            ops.sync(file)
+        os.rename(unfinished, name, src_dir_fd=beside, dst_dir_fd=directory)
+        ops.sync(directory)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(unfinished, dir_fd=beside)
+        raise
 
 
 def write_back(descriptor: int, data: bytes, offset: int, ops: FileOps) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -18,7 +17,7 @@ from msgspec import Struct
 from rookery.errors import InvalidInput, StorageCorrupt, StorageUnavailable
 from rookery.ids import AgentId
 from rookery.messages.transcript import Moment
-from rookery.sessions.disk import PRIVATE_FILE, FileOps, make_directory, opened, read_from, write_all
+from rookery.sessions.disk import FileOps, make_directory, opened, put_whole, read_from
 from rookery.sessions.profiles import Change, Profile, checked
 from rookery.storage.threads import WriterThreads
 
@@ -86,23 +85,8 @@ class FileProfiles:
         with self._told("written"):
             make_directory(self._home, self._ops)
             with opened(self._home, _DIRECTORY_FLAGS) as home:
-                self._replace(home, _encode(after))
+                put_whole(home, FILE, _encode(after), self._ops, unfinished=_UNFINISHED, beside=home)
         return self._read()
-
-    def _replace(self, home: int, data: bytes) -> None:
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(_UNFINISHED, dir_fd=home)
-            with opened(_UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, beneath=home) as file:
-                os.fchmod(file, PRIVATE_FILE)
-                write_all(file, data, self._ops)
-                self._ops.sync(file)
-            os.rename(_UNFINISHED, FILE, src_dir_fd=home, dst_dir_fd=home)
-            self._ops.sync(home)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(_UNFINISHED, dir_fd=home)
-            raise
 
     def _decode(self, data: bytes) -> tuple[Profile, ...]:
         where = str(self._path)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rookery.errors import InvalidInput, StorageCorrupt, StorageUnavailable
 from rookery.ids import AgentId
-from rookery.sessions.disk import PRIVATE_DIRECTORY, FileOps, make_directory, opened, read_from, write_all
+from rookery.sessions.disk import PRIVATE_DIRECTORY, FileOps, make_directory, opened, put_whole, read_from
 from rookery.sessions.workspace import (
     ABSENT,
     LARGEST,
@@ -109,7 +109,7 @@ class FileWorkspace:
                     self._beneath(parts[:-1], make=True) as directory,
                 ):
                     _make_room(directory, parts[-1], path)
-                    self._put(home, directory, parts[-1], data)
+                    put_whole(directory, parts[-1], data, self._ops, unfinished=_UNFINISHED, beside=home)
                     return _described(path, _status(directory, parts[-1]))
             except OSError as error:
                 if error.errno in _NO_PLAIN_FILE:
@@ -117,21 +117,6 @@ class FileWorkspace:
                 raise
             finally:
                 self._stamps = None
-
-    def _put(self, home: int, directory: int, name: str, data: bytes) -> None:
-        """A file that is there under its name whole and synced, or not at all."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_UNFINISHED, dir_fd=home)
-        try:
-            with opened(_UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_EXCL, beneath=home) as file:
-                write_all(file, data, self._ops)
-                self._ops.sync(file)
-            os.rename(_UNFINISHED, name, src_dir_fd=home, dst_dir_fd=directory)
-            self._ops.sync(directory)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(_UNFINISHED, dir_fd=home)
-            raise
 
     def _remove(self, path: str, parts: Sequence[str], expected: str | None) -> None:
         with self._told("removed"):
